@@ -1,0 +1,1 @@
+"""Base models that ship with the project."""
