@@ -1,0 +1,120 @@
+"""The one tree of errors that Patchbay raises on purpose.
+
+    PatchbayError
+    |- BadInput            what was given cannot be used as it is
+    |  `- PortInUse
+    |- Unauthorized        no key, or a key nobody knows
+    |- Forbidden           a known key that may not do this
+    |- NotFound
+    |- Conflict            it does not fit what is there now
+    |- TooLarge
+    |- AdapterRefused      with every problem that was found
+    |- Busy                try again in `retry_after` seconds: too much at once
+    |- Unavailable         try again in `retry_after` seconds: not ready
+    `- StorageFull
+
+Foreign errors become one of these at the edge where they first appear; a message names the value it
+got and the way out.
+"""
+
+from dataclasses import dataclass
+
+
+class PatchbayError(Exception):
+    """Any error with a message meant for a person; `param` names the input at fault, `code` is stable for programs."""
+
+    code = "error"
+
+    def __init__(self, message: str, *, param: str | None = None, code: str | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.param = param
+        self.code = code or type(self).code
+
+
+class BadInput(PatchbayError):
+    """What was given cannot be used as it is."""
+
+    code = "invalid_value"
+
+
+class PortInUse(BadInput):
+    """Another program listens there already."""
+
+    code = "port_in_use"
+
+
+class Unauthorized(PatchbayError):
+    """No key came, or one that nobody knows."""
+
+    code = "invalid_api_key"
+
+
+class Forbidden(PatchbayError):
+    """The key is known and may not do this."""
+
+    code = "forbidden"
+
+
+class NotFound(PatchbayError):
+    """There is nothing of that name."""
+
+    code = "not_found"
+
+
+class Conflict(PatchbayError):
+    """It does not fit what is there now."""
+
+    code = "conflict"
+
+
+class TooLarge(PatchbayError):
+    """More bytes than are taken."""
+
+    code = "too_large"
+
+
+class StorageFull(PatchbayError):
+    """The disk has no room left."""
+
+    code = "storage_full"
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One reason to refuse an adapter: a stable code, a sentence, and where it was found (a file or a tensor)."""
+
+    code: str
+    message: str
+    where: str | None = None
+
+
+class AdapterRefused(PatchbayError):
+    """An adapter that may not be served, with every problem found, not only the first."""
+
+    code = "adapter_refused"
+
+    def __init__(self, problems: tuple[Problem, ...]) -> None:
+        listed = "; ".join(f"{p.where}: {p.message}" if p.where else p.message for p in problems)
+        super().__init__(f"the adapter was refused for {len(problems)} reason(s): {listed}")
+        self.problems = problems
+
+
+class Busy(PatchbayError):
+    """Too much at once; the same call may be made again after `retry_after` seconds."""
+
+    code = "rate_limit_exceeded"
+
+    def __init__(self, message: str, *, retry_after: float, param: str | None = None) -> None:
+        super().__init__(message, param=param)
+        self.retry_after = retry_after
+
+
+class Unavailable(PatchbayError):
+    """Not ready; the same call may be made again after `retry_after` seconds."""
+
+    code = "unavailable"
+
+    def __init__(self, message: str, *, retry_after: float, param: str | None = None) -> None:
+        super().__init__(message, param=param)
+        self.retry_after = retry_after
