@@ -1,28 +1,37 @@
-"""Data rows: JSONL, CSV and Parquet in, checked rows out; an error names the file, the line and the way out."""
+"""A data row and the rules it keeps; loading a file, bytes, or one split of a folder."""
 
-import csv
-import hashlib
-import io
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Literal
 
-from adapters.errors import BadInput
+from adapters.errors import BadInput, NotFound
+from evaluation.sources import SUFFIXES, Record, RowRefused, records_of
 
-Message = dict[str, str]
-
+Need = Literal["any", "training"]
 FIELDS = ("prompt", "completion", "references", "messages", "text")
-_ROLES = ("system", "user", "assistant", "tool")
-_SHAPES = '{"prompt","completion"}, {"prompt","references":[...]}, {"messages":[...]} or {"text"}'
-_SUFFIXES = (".jsonl", ".json", ".csv", ".parquet")
-_SHOWN = 60
+ROLES = ("system", "user", "assistant")
+SPLITS = ("train", "valid", "test")
+SHOWN = 80
+
+
+@dataclass(frozen=True)
+class Message:
+    role: str
+    content: str
 
 
 @dataclass(frozen=True)
 class Row:
-    """One checked row. Exactly one of `prompt`, `messages`, `text` is set; `line` is where it stood (from 1)."""
+    """One item. It is of one of three kinds:
+
+    - prompt with completion, references, or both;
+    - messages, the last by the assistant (the completion) or, with references, by the user;
+    - text.
+
+    `line` is the physical line (JSONL, CSV) or the row number (Parquet), counted from 1.
+    """
 
     line: int
     prompt: str | None = None
@@ -32,182 +41,236 @@ class Row:
     text: str | None = None
 
     @property
+    def question(self) -> str | list[dict[str, str]] | None:
+        """What a model is asked: the prompt, or the messages before the answer; None for text."""
+        if not self.messages:
+            return self.prompt
+        asked = self.messages[:-1] if self.messages[-1].role == "assistant" else self.messages
+        return [{"role": m.role, "content": m.content} for m in asked]
+
+    @property
+    def answer(self) -> str | None:
+        """What a model is trained to say: the completion or the last assistant message."""
+        if self.messages and self.messages[-1].role == "assistant":
+            return self.messages[-1].content
+        return self.completion
+
+    @property
     def answers(self) -> tuple[str, ...]:
-        """What counts as right: the references, else the completion, else the last assistant message."""
+        """What an output is compared with: the references, else the one answer."""
         if self.references:
             return self.references
-        if self.completion is not None:
-            return (self.completion,)
-        return (self.messages[-1]["content"],) if self.messages else ()
+        return () if self.answer is None else (self.answer,)
 
 
-def load_rows(path: Path) -> list[Row]:
-    """All rows of a data file.
+def load_rows(
+    source: Path | bytes, format: str | None = None, *, name: str | None = None, need: Need = "any"
+) -> list[Row]:
+    """Every row of a JSONL, CSV or Parquet file, or of its bytes.
 
-    Raises:
-        BadInput: the file is missing, unreadable, of another format, empty, or has a row that is not as
-            it should be; the message names the line.
+    `format` is "jsonl", "csv" or "parquet"; without it the file's suffix decides. `name` is what
+    messages call the data (default: the path). `need="training"` also refuses rows with nothing to
+    learn (references but no completion). Raises BadInput naming the file, the line, what was found
+    there and the way out; NotFound when there is no such file.
     """
-    if not path.is_file():
-        raise BadInput(f"there is no data file at {path}; give a .jsonl, .csv or .parquet file", param="data")
-    if path.suffix.lower() not in _SUFFIXES:
-        raise BadInput(f"{path.name} ends in {path.suffix!r}; data files end in {', '.join(_SUFFIXES)}", param="data")
-    try:
-        content = path.read_bytes()
-    except OSError as error:
-        raise BadInput(f"{path} cannot be read: {error.strerror}", param="data") from error
-    return parse_rows(content, path.name)
-
-
-def parse_rows(content: bytes, name: str) -> list[Row]:
-    """Rows of a file's bytes; its format goes by the ending of `name`. Raises BadInput as load_rows does."""
-    suffix = Path(name).suffix.lower()
-    if suffix == ".parquet":
-        records = _parquet(content, name)
-    elif suffix == ".csv":
-        records = _csv(_decode(content, name), name)
-    else:
-        records = _jsonl(_decode(content, name), name)
-    return check_rows(records, name)
-
-
-def check_rows(records: Iterable[tuple[int, Any]], name: str) -> list[Row]:
-    """Rows from (line, object) pairs; `name` stands in the messages. Raises BadInput at the first bad one."""
-    rows = [_row(record, line, name) for line, record in records]
+    rows = list(iter_rows(source, format, name=name, need=need))
     if not rows:
-        raise BadInput(f"{name} holds no rows; each line is one of {_SHAPES}", param="data")
+        raise BadInput(f"{_name(source, name)} holds no rows. Give one JSON object a line, such as "
+                       '{"prompt": "...", "completion": "..."}.', param="data")
     return rows
 
 
-def load_split(data: Path, split: str) -> list[Row] | None:
-    """The rows of `data`/`split`.{jsonl,csv,parquet}, or None when the folder has no such file."""
-    for suffix in _SUFFIXES:
-        if (data / f"{split}{suffix}").is_file():
-            return load_rows(data / f"{split}{suffix}")
-    return None
-
-
-def file_digest(path: Path) -> str:
-    """`sha256:` and the hex digest of a file's content."""
-    with path.open("rb") as file:
-        return f"sha256:{hashlib.file_digest(file, 'sha256').hexdigest()}"
-
-
-def _decode(content: bytes, name: str) -> str:
+def iter_rows(
+    source: Path | bytes, format: str | None = None, *, name: str | None = None, need: Need = "any"
+) -> Iterator[Row]:
+    """The same as load_rows, one row at a time, and an empty file yields nothing."""
+    shown = _name(source, name)
+    if isinstance(source, Path):
+        _require_file(source, shown)
     try:
-        return content.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        line = content.count(b"\n", 0, error.start) + 1
-        raise BadInput(f"{name}, line {line}: byte {content[error.start]:#x} is not UTF-8; save the file as UTF-8", param="data") from error
+        for record in records_of(source, format or _format(source, shown), FIELDS):
+            yield row_of(record, need)
+    except RowRefused as refused:
+        where = f"{shown}, {refused.where}" if refused.where else shown
+        raise BadInput(f"{where}: {refused}", param="data") from refused
+    except OSError as error:
+        raise BadInput(f"{shown} cannot be read: {error.strerror or error}.", param="data") from error
 
 
-def _jsonl(text: str, name: str) -> Iterator[tuple[int, Any]]:
-    for line, raw in enumerate(text.split("\n"), 1):
-        if raw.strip():
-            try:
-                yield line, json.loads(raw, object_pairs_hook=_unique)
-            except (ValueError, RecursionError) as error:
-                raise BadInput(f"{name}, line {line}: not a JSON object ({error}): {_show(raw)}", param="data") from error
+def load_split(folder: Path, split: str, *, need: Need = "any") -> list[Row]:
+    """The rows of folder/train.*, valid.* or test.*. Raises what find_split and load_rows raise."""
+    return load_rows(find_split(folder, split), need=need)
 
 
-def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    record = dict(pairs)
-    if len(record) != len(pairs):
-        raise ValueError("a key stands twice")
-    return record
+def find_split(folder: Path, split: str) -> Path:
+    """The one file of a split in a folder. Raises NotFound when there is none, BadInput for two."""
+    if split not in SPLITS:
+        raise BadInput(f"unknown split {split!r}; give one of {', '.join(SPLITS)}.", param="split")
+    if not folder.is_dir():
+        raise NotFound(f"there is no folder {folder}.", param="data")
+    found = [folder / f"{split}{suffix}" for suffix in SUFFIXES if (folder / f"{split}{suffix}").is_file()]
+    if not found:
+        there = ", ".join(sorted(p.name for p in folder.iterdir())[:8]) or "nothing"
+        raise NotFound(f"{folder} has no {split} split: expected {split}.jsonl, {split}.csv or "
+                       f"{split}.parquet, found {there}.", param="data")
+    if len(found) > 1:
+        raise BadInput(f"{folder} has more than one {split} split ({', '.join(p.name for p in found)}); "
+                       "keep one, or give the file itself.", param="data")
+    return found[0]
 
 
-def _csv(text: str, name: str) -> Iterator[tuple[int, Any]]:
-    reader = csv.DictReader(io.StringIO(text), strict=True)
-    try:
-        for record in reader:
-            if None in record or None in record.values():
-                raise BadInput(f"{name}, line {reader.line_num}: the row has not as many cells as the header", param="data")
-            yield reader.line_num, {key: _cell(key, value) for key, value in record.items() if value != ""}
-    except csv.Error as error:
-        raise BadInput(f"{name}, line {reader.line_num}: not CSV ({error})", param="data") from error
-
-
-def _cell(key: str, value: str) -> Any:
-    """Lists stand in a CSV cell as JSON."""
-    if key in ("references", "messages"):
+def rows_of(values: Iterable[Mapping[str, object]], need: Need = "any") -> list[Row]:
+    """Rows given as parsed JSON objects (a request body). Raises BadInput as load_rows does."""
+    rows = []
+    for number, value in enumerate(values, start=1):
         try:
-            return json.loads(value)
-        except ValueError:
-            return value  # the check of the row says what is wrong with it
-    return value
+            rows.append(row_of(Record(f"row {number}", number, value), need))
+        except RowRefused as refused:
+            raise BadInput(f"rows, {refused.where}: {refused}", param="rows") from refused
+    if not rows:
+        raise BadInput("rows is empty; give at least one row.", param="rows")
+    return rows
 
 
-def _parquet(content: bytes, name: str) -> Iterator[tuple[int, Any]]:
-    import pyarrow
-    import pyarrow.parquet
-
-    try:
-        table = pyarrow.parquet.read_table(io.BytesIO(content))
-    except (pyarrow.ArrowException, OSError) as error:
-        raise BadInput(f"{name} is not a Parquet file: {error}", param="data") from error
-    for line, record in enumerate(table.to_pylist(), 1):
-        yield line, {key: value for key, value in record.items() if value is not None}
-
-
-def _row(record: Any, line: int, name: str) -> Row:
-    where = f"{name}, line {line}"
-    if not isinstance(record, dict):
-        raise BadInput(f"{where}: a row is an object with {_SHAPES}, got {_show(record)}", param="data")
-    unknown = sorted(set(record) - set(FIELDS))
+def row_of(record: Record, need: Need = "any") -> Row:
+    """One checked row. Raises RowRefused with the reason and the way out."""
+    value = record.value
+    unknown = [key for key in value if key not in FIELDS]
     if unknown:
-        raise BadInput(f"{where}: unknown field {unknown[0]!r}; a row is {_SHAPES}", param="data")
-    present = frozenset(record)
-    if present in (frozenset({"prompt", "completion"}), frozenset({"prompt", "references"}), frozenset({"prompt", "completion", "references"})):
-        return _prompt_row(record, line, where)
-    if present == {"messages"}:
-        return Row(line, messages=_messages(record["messages"], where))
-    if present == {"text"}:
-        return Row(line, text=_text(record, "text", where))
-    lacking = _lacking(present)
-    raise BadInput(f"{where}: {lacking}, got the fields {sorted(present)}; a row is {_SHAPES}", param="data")
+        raise RowRefused(f"unknown field {_show(unknown[0])}; a row has {', '.join(FIELDS)}.", record.where)
+    try:
+        row = Row(
+            line=record.line,
+            prompt=_text(value, "prompt"),
+            completion=_text(value, "completion"),
+            references=_references(value),
+            messages=_messages(value),
+            text=_text(value, "text"),
+        )
+        _check_kind(row, need)
+    except RowRefused as refused:
+        raise RowRefused(str(refused), record.where) from refused
+    return row
 
 
-def _lacking(present: frozenset[str]) -> str:
-    if "prompt" in present:
-        return 'the field "completion" (or "references") is missing'
-    if "completion" in present or "references" in present:
-        return 'the field "prompt" is missing'
-    return "the fields do not make a row"
+def _check_kind(row: Row, need: Need) -> None:
+    kinds = [k for k, given in (("prompt", row.prompt is not None), ("messages", bool(row.messages)),
+                                ("text", row.text is not None)) if given]
+    if len(kinds) > 1:
+        raise RowRefused(f"has both {kinds[0]} and {kinds[1]}; a row is of one kind, so remove one.")
+    if not kinds:
+        lacking = "has completion but no prompt" if row.completion is not None else "has no prompt"
+        raise RowRefused(f'{lacking}; give "prompt" and "completion", or "messages", or "text".')
+    if row.prompt is None and row.completion is not None:
+        raise RowRefused(f'has completion beside {kinds[0]}; "completion" goes with "prompt" only.')
+    if row.text is not None and row.references:
+        raise RowRefused('has references beside text; "references" go with "prompt" or "messages".')
+    if row.text is None and not row.answers:
+        raise RowRefused(_NO_ANSWER[kinds[0]])
+    if need == "training" and row.text is None and row.answer is None:
+        raise RowRefused(_NO_TARGET[kinds[0]])
 
 
-def _prompt_row(record: dict[str, Any], line: int, where: str) -> Row:
-    references = record.get("references", [])
-    if not isinstance(references, list) or not all(isinstance(r, str) and r.strip() for r in references):
-        raise BadInput(f'{where}: "references" is a list of texts that are not empty, got {_show(references)}', param="data")
-    if "references" in record and not references:
-        raise BadInput(f'{where}: "references" is empty; give at least one', param="data")
-    completion = _text(record, "completion", where) if "completion" in record else None
-    return Row(line, prompt=_text(record, "prompt", where), completion=completion, references=tuple(references))
+_NO_ANSWER = {
+    "prompt": 'has prompt but no completion; add "completion", or "references" for evaluation.',
+    "messages": 'the last message is by "user"; end with an "assistant" message, '
+                'or add "references" for evaluation.',
+}
+_NO_TARGET = {
+    "prompt": 'has references but no completion, so there is nothing to train on; add "completion" '
+              "(one row for each reference).",
+    "messages": 'the last message is by "user", so there is nothing to train on; end with an '
+                '"assistant" message.',
+}
 
 
-def _text(record: dict[str, Any], field: str, where: str) -> str:
-    value = record[field]
-    if not isinstance(value, str) or not value.strip():
-        raise BadInput(f'{where}: "{field}" is a text that is not empty, got {_show(value)}', param="data")
-    return value
+def _text(value: Mapping[str, object], field: str) -> str | None:
+    found = value.get(field)
+    if found is None:
+        if field in value:
+            raise RowRefused(f'"{field}" is null; give text, or leave the field out.')
+        return None
+    return _checked_text(found, f'"{field}"')
 
 
-def _messages(value: Any, where: str) -> tuple[Message, ...]:
-    if not isinstance(value, list) or not value:
-        raise BadInput(f'{where}: "messages" is a list of {{"role","content"}}, got {_show(value)}', param="data")
-    for message in value:
-        if not isinstance(message, dict) or set(message) != {"role", "content"} or not isinstance(message["content"], str):
-            raise BadInput(f'{where}: a message is {{"role","content"}}, got {_show(message)}', param="data")
-        if message["role"] not in _ROLES:
-            raise BadInput(f"{where}: the role is one of {', '.join(_ROLES)}, got {_show(message['role'])}", param="data")
-    if value[-1]["role"] != "assistant":
-        raise BadInput(f"{where}: the last message is the assistant's, got {_show(value[-1]['role'])}", param="data")
-    if len(value) < 2:
-        raise BadInput(f"{where}: before the assistant's message there is one to answer", param="data")
-    return tuple(value)
+def _checked_text(found: object, what: str) -> str:
+    if not isinstance(found, str):
+        raise RowRefused(f"{what} is {_show(found)}, not text; put it in quotes.")
+    if not found.strip():
+        raise RowRefused(f"{what} is blank ({_show(found)}); fill it in or remove the row.")
+    try:
+        found.encode("utf-8")
+    except UnicodeEncodeError as error:
+        raise RowRefused(f"{what} holds half a character ({_show(found[error.start])}, a lone surrogate) "
+                         f"at position {error.start}; save the file from its source again.") from error
+    return found
 
 
-def _show(value: Any) -> str:
-    text = repr(value)
-    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…"
+def _references(value: Mapping[str, object]) -> tuple[str, ...]:
+    if "references" not in value:
+        return ()
+    found = value["references"]
+    if not isinstance(found, list):
+        raise RowRefused(f'"references" is {_show(found)}, not a list; give a list of texts.')
+    if not found:
+        raise RowRefused('"references" is an empty list; give at least one text.')
+    return tuple(_checked_text(one, f'"references" number {n}') for n, one in enumerate(found, start=1))
+
+
+def _messages(value: Mapping[str, object]) -> tuple[Message, ...]:
+    if "messages" not in value:
+        return ()
+    found = value["messages"]
+    if not isinstance(found, list):
+        raise RowRefused(f'"messages" is {_show(found)}, not a list; '
+                         'give [{"role": "user", "content": "..."}, ...].')
+    messages = tuple(_message(one, n) for n, one in enumerate(found, start=1))
+    if all(m.role != "user" for m in messages):
+        raise RowRefused('"messages" has no message by "user"; add the question.')
+    if messages[-1].role == "system":
+        raise RowRefused('the last message is by "system"; end with an "assistant" message.')
+    return messages
+
+
+def _message(one: object, number: int) -> Message:
+    what = f'"messages" number {number}'
+    if not isinstance(one, Mapping):
+        raise RowRefused(f'{what} is {_show(one)}, not an object; give {{"role": "user", "content": "..."}}.')
+    unknown = [key for key in one if key not in ("role", "content")]
+    if unknown:
+        raise RowRefused(f'{what} has the unknown field {_show(unknown[0])}; a message has role and content.')
+    role = one.get("role")
+    if role not in ROLES:
+        raise RowRefused(f"{what} has the role {_show(role)}; give one of {', '.join(ROLES)}.")
+    if role == "system" and number > 1:
+        raise RowRefused(f'{what} is by "system"; only the first message may be.')
+    return Message(str(role), _checked_text(one.get("content"), f"{what}, its content"))
+
+
+def _require_file(path: Path, shown: str) -> None:
+    if path.is_dir():
+        raise BadInput(f"{shown} is a folder; give a file such as {path / 'test.jsonl'}.", param="data")
+    if not path.exists():
+        raise NotFound(f"there is no file {shown}; check the path.", param="data")
+
+
+def _format(source: Path | bytes, shown: str) -> str:
+    if isinstance(source, bytes):
+        return "jsonl"
+    suffix = source.suffix.lower()
+    if suffix not in SUFFIXES:
+        raise BadInput(f"{shown} has the suffix {suffix!r}; give a file that ends in "
+                       f"{', '.join(SUFFIXES)}.", param="data")
+    return SUFFIXES[suffix]
+
+
+def _name(source: Path | bytes, name: str | None) -> str:
+    return name or (str(source) if isinstance(source, Path) else "the data")
+
+
+def _show(value: object) -> str:
+    try:
+        shown = json.dumps(value, ensure_ascii=True, default=str)
+    except ValueError:
+        shown = repr(value)
+    return shown if len(shown) <= SHOWN else shown[: SHOWN - 3] + "..."
