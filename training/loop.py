@@ -1,0 +1,142 @@
+"""The training loop: transformers' Trainer with a loss that works only where a label is, and our own bar and curves."""
+
+import json
+import signal
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import torch
+from tqdm import tqdm
+from transformers import Trainer, TrainerCallback, TrainingArguments
+
+from training.config import TrainConfig
+from training.data import IGNORED, Collator, Example
+
+
+class CompletionTrainer(Trainer):
+    """Computes logits at label positions alone: on a small base the output head is a large part of a step."""
+
+    def compute_loss(
+        self, model: Any, inputs: dict[str, torch.Tensor], return_outputs: bool = False, num_items_in_batch: Any = None
+    ) -> Any:
+        """Mean cross-entropy in nats a label; `inputs` are (rows, length) each."""
+        causal = model.get_base_model() if hasattr(model, "get_base_model") else model
+        hidden = causal.model(input_ids=inputs["input_ids"], attention_mask=inputs["attention_mask"]).last_hidden_state
+        target = inputs["labels"][:, 1:]
+        kept = target != IGNORED
+        logits = causal.lm_head(hidden[:, :-1][kept])
+        loss = torch.nn.functional.cross_entropy(logits.float(), target[kept])
+        return (loss, {}) if return_outputs else loss
+
+
+class Curves(TrainerCallback):
+    """Writes curves.jsonl, draws the progress bar, and stops cleanly at a step's end when asked to."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.stop_asked = False
+        self.bar: Any = None
+
+    def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        """Opens the bar at the step a resumed run begins with."""
+        self.bar = tqdm(total=state.max_steps, initial=state.global_step, unit="step", desc="train")
+
+    def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> Any:
+        """Moves the bar on; an interrupt saves a checkpoint here."""
+        self.bar.update()
+        if self.stop_asked:
+            control.should_save = True
+            control.should_training_stop = True
+        return control
+
+    def on_log(self, args: Any, state: Any, control: Any, logs: dict[str, float] | None = None, **_: Any) -> None:
+        """One line a log entry."""
+        entry = {"step": state.global_step, "time": round(time.time(), 2), **(logs or {})}
+        with self.path.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(entry) + "\n")
+        shown = {key: f"{value:.3f}" for key, value in (logs or {}).items() if key in ("loss", "eval_loss")}
+        if self.bar is not None and shown:
+            self.bar.set_postfix(shown, refresh=False)
+
+    def on_train_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        """Closes the bar."""
+        self.bar.close()
+
+
+@contextmanager
+def stopping_at_interrupt(curves: Curves) -> Iterator[None]:
+    """While inside, the first Ctrl-C asks for a checkpoint at the end of the step; the second interrupts at once."""
+
+    def ask(number: int, frame: FrameType | None) -> None:
+        if curves.stop_asked:
+            raise KeyboardInterrupt
+        curves.stop_asked = True
+        tqdm.write("stopping after this step; a second Ctrl-C stops at once")
+
+    before = signal.signal(signal.SIGINT, ask)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def has_fast_bfloat16() -> bool:
+    """Whether bfloat16 products are done in hardware here."""
+    if torch.cuda.is_available():
+        return bool(torch.cuda.is_bf16_supported())
+    return "avx512_bf16" in _cpu_flags() or "amx_bf16" in _cpu_flags()
+
+
+def _cpu_flags() -> str:
+    info = Path("/proc/cpuinfo")
+    return info.read_text(encoding="utf-8") if info.exists() else ""
+
+
+def build_trainer(
+    config: TrainConfig, model: Any, out: Path, train: list[Example], valid: list[Example], pad_id: int, curves: Curves
+) -> CompletionTrainer:
+    """The trainer of a run: AdamW, rows grouped by length, the checkpoint of the lowest validation loss kept."""
+    steps = config.max_steps or max(1, round(config.epochs * len(train) / config.batch_size))
+    every = max(1, steps // config.evals)
+    bf16 = config.dtype == "bfloat16" or (config.dtype == "auto" and has_fast_bfloat16())
+    arguments = TrainingArguments(
+        output_dir=str(out / "checkpoints"),
+        max_steps=steps,
+        per_device_train_batch_size=config.batch_size,
+        per_device_eval_batch_size=max(32, config.batch_size),
+        learning_rate=config.resolved_lr,
+        lr_scheduler_type=config.schedule,
+        warmup_steps=round(config.warmup * steps),
+        weight_decay=config.weight_decay,
+        train_sampling_strategy="group_by_length",
+        bf16=bf16,
+        use_cpu=not torch.cuda.is_available(),
+        seed=config.seed,
+        eval_strategy="steps",
+        eval_steps=every,
+        save_strategy="steps",
+        save_steps=every,
+        save_total_limit=2,
+        load_best_model_at_end=True,
+        metric_for_best_model="eval_loss",
+        logging_steps=max(1, steps // 100),
+        prediction_loss_only=True,
+        remove_unused_columns=False,
+        label_names=["labels"],
+        report_to="tensorboard",
+        logging_dir=None,
+        disable_tqdm=True,
+        dataloader_num_workers=0,
+    )
+    return CompletionTrainer(
+        model=model,
+        args=arguments,
+        train_dataset=train,
+        eval_dataset=valid,
+        data_collator=Collator(pad_id),
+        callbacks=[curves],
+    )

@@ -1,0 +1,76 @@
+"""The model under training: the base loaded, an adapter put on it, and what that amounts to."""
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from peft import LoraConfig, get_peft_model
+from transformers import AutoModelForCausalLM, AutoTokenizer
+
+from adapters.base import Base
+from adapters.errors import BadInput
+from training.config import TrainConfig
+
+
+def load_tokenizer(base: Base) -> Any:
+    """The base's tokenizer; a base without a padding token pads with its end-of-text token."""
+    tokenizer = AutoTokenizer.from_pretrained(base.path, local_files_only=True)
+    if tokenizer.eos_token_id is None:
+        raise BadInput(f"the tokenizer of {base.id} has no end-of-text token, so a model trained with it would never stop", param="base")
+    if tokenizer.pad_token_id is None:
+        tokenizer.pad_token = tokenizer.eos_token
+    return tokenizer
+
+
+def load_model(base: Base, seed: int) -> Any:
+    """The base in float32: the weights that are trained, or that an adapter is trained against, keep their precision."""
+    if base.quantization:
+        raise BadInput(f"{base.id} is quantized ({base.quantization}); train on the base it was made from: {base.origins}", param="base")
+    torch.manual_seed(seed)
+    return AutoModelForCausalLM.from_pretrained(base.path, dtype=torch.float32, local_files_only=True)
+
+
+def add_adapter(model: Any, config: TrainConfig, base: Base) -> Any:
+    """The model with a fresh LoRA adapter; its base weights are frozen. Raises BadInput for modules the base lacks."""
+    targets = config.target_modules if config.target_modules == "all-linear" else list(config.target_modules)
+    lora = LoraConfig(
+        r=config.rank,
+        lora_alpha=config.resolved_alpha,
+        lora_dropout=config.dropout,
+        target_modules=targets,
+        use_rslora=config.method == "rslora",
+        task_type="CAUSAL_LM",
+        base_model_name_or_path=base.id,
+    )
+    try:
+        wrapped = get_peft_model(model, lora)
+    except ValueError as error:
+        names = sorted({name.rsplit(".", 1)[-1] for name in base.modules})
+        raise BadInput(f"target modules {targets} do not fit {base.id}: {error}; it has {', '.join(names)}", param="target_modules") from error
+    wrapped.peft_config["default"].base_model_name_or_path = base.id
+    return wrapped
+
+
+def count_parameters(model: Any) -> dict[str, int]:
+    """Trainable and total parameters; tied weights count once."""
+    unique = {id(p): p for p in model.parameters()}.values()
+    trainable = sum(p.numel() for p in unique if p.requires_grad)
+    return {"trainable": trainable, "total": sum(p.numel() for p in unique)}
+
+
+def lora_matrices(model: Any) -> dict[str, dict[str, list[int]]]:
+    """Shapes of A (r, in) and B (out, r) by module: the update is W + (alpha / r) B A (Hu et al., 2021)."""
+    shapes: dict[str, dict[str, list[int]]] = {}
+    for name, parameter in model.named_parameters():
+        for side in ("A", "B"):
+            marker = f".lora_{side}.default.weight"
+            if name.endswith(marker):
+                module = name.removesuffix(marker).removeprefix("base_model.model.")
+                shapes.setdefault(module, {})[side] = list(parameter.shape)
+    return shapes
+
+
+def save_adapter(model: Any, folder: Path) -> None:
+    """Writes adapter_config.json and adapter_model.safetensors."""
+    model.save_pretrained(folder)
+    (folder / "README.md").unlink(missing_ok=True)  # PEFT's empty model card; run.json says more

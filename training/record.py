@@ -1,0 +1,47 @@
+"""A run's record: run.json says what made the artefact beside it."""
+
+import importlib.metadata
+import json
+import os
+import platform
+import resource
+from pathlib import Path
+from typing import Any
+
+import torch
+
+RECORD = "run.json"
+SCHEMA = 1
+
+
+def write_record(folder: Path, record: dict[str, Any]) -> None:
+    """Writes run.json whole or not at all."""
+    partial = folder / f"{RECORD}.part"
+    partial.write_text(json.dumps(record, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    os.replace(partial, folder / RECORD)
+
+
+def read_record(folder: Path) -> dict[str, Any] | None:
+    """The record of a run folder, or None where there is none."""
+    path = folder / RECORD
+    return dict(json.loads(path.read_text(encoding="utf-8"))) if path.is_file() else None
+
+
+def package_versions() -> dict[str, str]:
+    """The versions that decide a result."""
+    names = ("torch", "transformers", "peft", "accelerate", "tokenizers", "safetensors")
+    return {"python": platform.python_version()} | {name: importlib.metadata.version(name) for name in names}
+
+
+def machine() -> dict[str, Any]:
+    """The machine in general terms."""
+    gpu = torch.cuda.get_device_name(0) if torch.cuda.is_available() else None
+    return {"system": platform.system(), "machine": platform.machine(), "cores": os.cpu_count(), "gpu": gpu}
+
+
+def peak_memory() -> dict[str, int]:
+    """Bytes: the process's resident high-water mark, and the device's allocator's where there is a device."""
+    peak = {"resident": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024}
+    if torch.cuda.is_available():
+        peak["device"] = torch.cuda.max_memory_allocated()
+    return peak

@@ -1,0 +1,191 @@
+"""`patchbay train`: a run folder from a config, resumable, with everything that says how it was made."""
+
+import shutil
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+from transformers.trainer_utils import get_last_checkpoint
+
+from adapters.base import Base, describe_base, module_record, resolve_base
+from adapters.errors import BadInput, Conflict
+from training.config import TrainConfig
+from training.data import Example, TrainingData, encode_examples, load_training_data
+from training.loop import Curves, build_trainer, has_fast_bfloat16, stopping_at_interrupt
+from training.model import add_adapter, count_parameters, load_model, load_tokenizer, lora_matrices, save_adapter
+from training.probes import write_probes
+from training.record import RECORD, SCHEMA, machine, package_versions, peak_memory, read_record, write_record
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """What a run needs before its first step, checked: nothing is written until all of this is there."""
+
+    base: Base
+    tokenizer: Any
+    data: TrainingData
+    train: list[Example]
+    valid: list[Example]
+    left_out: int
+
+
+def train(config: TrainConfig, out: Path) -> dict[str, Any]:
+    """Trains into `out` and returns the run's record; an interrupted run in `out` of the same config goes on.
+
+    Raises:
+        BadInput: the data, the base or a setting cannot be used; nothing has been written then.
+        Conflict: `out` holds a finished run, a run of another config, or something else.
+        KeyboardInterrupt: after a checkpoint was saved; the same command goes on from it.
+    """
+    before = _check_out(config, out)
+    prepared = _prepare(config)
+    model = load_model(prepared.base, config.seed)
+    if config.method != "full":
+        model = add_adapter(model, config, prepared.base)
+    out.mkdir(parents=True, exist_ok=True)
+    (out / "config.yaml").write_text(yaml.safe_dump(config.resolved(), sort_keys=False), encoding="utf-8")
+    record = _begin_record(config, prepared, model, before)
+    write_record(out, record)
+    record |= _run(config, prepared, model, out, float(record["seconds"]))
+    write_record(out, record)
+    if record["status"] == "interrupted":
+        raise KeyboardInterrupt
+    _save_result(config, prepared, model, out, record)
+    return record
+
+
+def _check_out(config: TrainConfig, out: Path) -> dict[str, Any] | None:
+    if not out.exists() or not any(out.iterdir()):
+        return None
+    before = read_record(out)
+    if before is None:
+        raise Conflict(f"{out} is not empty and holds no run; choose another --out", param="out")
+    if before["status"] == "finished":
+        raise Conflict(f"{out} holds a finished run; choose another --out, or remove the folder", param="out")
+    changed = {key: (before["config"].get(key), value) for key, value in config.resolved().items() if before["config"].get(key) != value}
+    if changed:
+        listed = ", ".join(f"{key} was {old!r}, is {new!r}" for key, (old, new) in changed.items())
+        raise Conflict(f"{out} holds an interrupted run of another config ({listed}); give the same, or another --out", param="out")
+    return before
+
+
+def _prepare(config: TrainConfig) -> Prepared:
+    base = describe_base(resolve_base(config.base), config.base)
+    valid = Path(config.valid) if config.valid else None
+    data = load_training_data(Path(config.data), valid, config.valid_share, config.seed)
+    tokenizer = load_tokenizer(base)
+    length = min(config.max_length or base.max_length, base.max_length)
+    train_examples, left_out = encode_examples(data.train, tokenizer, length)
+    valid_examples, _ = encode_examples(data.valid, tokenizer, length)
+    return Prepared(base, tokenizer, data, train_examples, valid_examples, left_out)
+
+
+def _begin_record(config: TrainConfig, prepared: Prepared, model: Any, before: dict[str, Any] | None) -> dict[str, Any]:
+    base = prepared.base
+    return {
+        "schema": SCHEMA,
+        "kind": "run",
+        "status": "running",
+        "method": config.method,
+        "config": config.resolved(),
+        "seed": config.seed,
+        "base": {"id": base.id, "digest": base.digest, "template_hash": base.template_hash},
+        "data": {
+            "digests": prepared.data.digests,
+            "train_rows": len(prepared.train),
+            "valid_rows": len(prepared.valid),
+            "valid_from": prepared.data.valid_from,
+            "left_out_as_too_long": prepared.left_out,
+        },
+        "parameters": count_parameters(model),
+        "lora_matrices": lora_matrices(model),
+        "versions": package_versions(),
+        "machine": machine(),
+        "seconds": before["seconds"] if before else 0.0,
+    }
+
+
+def _run(config: TrainConfig, prepared: Prepared, model: Any, out: Path, seconds_before: float) -> dict[str, Any]:
+    curves = Curves(out / "curves.jsonl")
+    trainer = build_trainer(config, model, out, prepared.train, prepared.valid, prepared.tokenizer.pad_token_id, curves)
+    checkpoints = out / "checkpoints"
+    last = get_last_checkpoint(str(checkpoints)) if checkpoints.is_dir() else None
+    began = time.monotonic()
+    with stopping_at_interrupt(curves):
+        trainer.train(resume_from_checkpoint=last)
+    seconds = time.monotonic() - began
+    state = trainer.state
+    tokens = _tokens_per_epoch(prepared.train) * float(state.epoch or 0)
+    evals = [entry for entry in state.log_history if "eval_loss" in entry]
+    return {
+        "status": "interrupted" if curves.stop_asked and state.global_step < state.max_steps else "finished",
+        "seconds": round(seconds_before + seconds, 2),
+        "steps": state.global_step,
+        "best_step": state.best_global_step,
+        "loss": {
+            "train_last": next((e["loss"] for e in reversed(state.log_history) if "loss" in e), None),
+            "valid_best": min((e["eval_loss"] for e in evals), default=None),
+            "valid_last": evals[-1]["eval_loss"] if evals else None,
+        },
+        "tokens": round(tokens),
+        "tokens_per_second": round((tokens if last is None else tokens * seconds / (seconds_before + seconds)) / seconds, 1),
+        "compute_dtype": "bfloat16" if trainer.args.bf16 else "float32",
+        "fast_bfloat16": has_fast_bfloat16(),
+        "peak_memory_bytes": peak_memory(),
+    }
+
+
+def _tokens_per_epoch(examples: list[Example]) -> int:
+    return sum(example["length"] for example in examples)
+
+
+def _save_result(config: TrainConfig, prepared: Prepared, model: Any, out: Path, record: dict[str, Any]) -> None:
+    """Writes adapter/ or model/ beside the record; written under another name first, so that it is there whole or not at all."""
+    final = out / ("model" if config.method == "full" else "adapter")
+    partial = out / f".{final.name}.part"
+    shutil.rmtree(partial, ignore_errors=True)
+    partial.mkdir()
+    if config.method == "full":
+        _save_base(prepared, model, partial, record)
+    else:
+        save_adapter(model, partial)
+        write_probes(partial / "probes.json", model, prepared.valid, prepared.base.digest)
+        shutil.copy(out / RECORD, partial / RECORD)
+    partial.rename(final)
+    shutil.rmtree(out / "checkpoints", ignore_errors=True)
+
+
+def _save_base(prepared: Prepared, model: Any, folder: Path, record: dict[str, Any]) -> None:
+    import torch
+
+    base = prepared.base
+    model.to(torch.bfloat16).save_pretrained(folder)
+    copy_tokenizer(base.path, folder)
+    origin = {"id": base.id, "digest": base.digest}
+    note = {"schema": 1, "kind": "base", "method": "full", "derived_from": origin, "modules": module_record(base.modules), "run": record}
+    write_base_note(folder, note)
+
+
+def copy_tokenizer(source: Path, target: Path) -> None:
+    """Copies the tokenizer, chat template and generation settings of a base as they stand."""
+    names = ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json")
+    for name in (*names, "tokenizer.model", "vocab.json", "merges.txt", "chat_template.jinja", "generation_config.json"):
+        if (source / name).is_file():
+            shutil.copy(source / name, target / name)
+
+
+def write_base_note(folder: Path, note: dict[str, Any]) -> None:
+    """Writes patchbay.json, which says what a base was made from."""
+    import json
+
+    from adapters.base import RECORD as NOTE
+
+    (folder / NOTE).write_text(json.dumps(note, indent=1) + "\n", encoding="utf-8")
+
+
+def check_is_directory_free(out: Path) -> None:
+    """Raises BadInput when `out` is there and not empty."""
+    if out.exists() and any(out.iterdir()):
+        raise BadInput(f"{out} is not empty; choose another --out", param="out")
