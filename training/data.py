@@ -2,14 +2,15 @@
 
 import random
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from adapters.errors import BadInput
-from evaluation.rows import Row, file_digest, load_rows, load_split
+from evaluation.digest import file_digest
+from evaluation.rows import Row, find_split, load_rows
 from evaluation.tokens import encode_row
 
 IGNORED = -100
@@ -33,17 +34,14 @@ def load_training_data(data: Path, valid: Path | None, share: float, seed: int) 
         BadInput: no data, or too few rows to hold any out.
     """
     if data.is_dir():
-        train = load_split(data, "train")
-        if train is None:
-            raise BadInput(f"{data} has no train.jsonl, train.csv or train.parquet", param="data")
-        digests = {path.name: file_digest(path) for path in sorted(data.iterdir()) if path.stem in ("train", "valid")}
-        held = load_rows(valid) if valid else load_split(data, "valid")
+        files = [find_split(data, "train")]
+        if valid is None and any(path.stem == "valid" for path in data.iterdir()):
+            valid = find_split(data, "valid")
     else:
-        train = load_rows(data)
-        digests = {data.name: file_digest(data)}
-        held = load_rows(valid) if valid else None
-    if valid:
-        digests[valid.name] = file_digest(valid)
+        files = [data]
+    train = load_rows(files[0], need="training")
+    held = _validation_rows(valid) if valid else None
+    digests = {path.name: file_digest(path) for path in [*files, *([valid] if valid else [])]}
     if held is not None:
         return TrainingData(train, held, digests, "a file")
     count = max(1, round(share * len(train)))
@@ -60,6 +58,18 @@ def load_training_data(data: Path, valid: Path | None, share: float, seed: int) 
     )
 
 
+def _validation_rows(path: Path) -> list[Row]:
+    """Rows with something to score; where only references are given, the first stands for the answer."""
+    rows = load_rows(path)
+    return [replace(row, completion=_joined(row)) if row.answer is None and row.prompt else row for row in rows]
+
+
+def _joined(row: Row) -> str:
+    """The first reference as a completion: a blank parts it from the prompt, as training rows have it."""
+    first = row.references[0]
+    return first if (row.prompt or "").endswith((" ", "\n")) else f" {first}"
+
+
 def encode_examples(rows: Sequence[Row], tokenizer: Any, max_length: int) -> tuple[list[Example], int]:
     """Examples with `input_ids`, `labels` and `length`; and how many rows were left out as too long.
 
@@ -69,9 +79,9 @@ def encode_examples(rows: Sequence[Row], tokenizer: Any, max_length: int) -> tup
     examples: list[Example] = []
     for row in rows:
         encoded = encode_row(row, tokenizer)
-        ids = encoded.prompt + encoded.completion
+        ids = list(encoded.ids)
         if len(ids) <= max_length:
-            labels = [IGNORED] * len(encoded.prompt) + encoded.completion
+            labels = [IGNORED] * len(encoded.prompt_ids) + list(encoded.completion_ids)
             examples.append({"input_ids": ids, "labels": labels, "length": len(ids)})
     if not examples:
         raise BadInput(

@@ -10,11 +10,17 @@ from types import FrameType
 from typing import Any
 
 import torch
+from torch.utils.tensorboard import SummaryWriter
 from tqdm import tqdm
-from transformers import Trainer, TrainerCallback, TrainingArguments
+from transformers import PrinterCallback, Trainer, TrainerCallback, TrainingArguments
+from transformers.integrations import TensorBoardCallback
 
 from training.config import TrainConfig
 from training.data import IGNORED, Collator, Example
+
+
+# Settings of architectures that do more to the head's output than multiply by its weight.
+_RESCALED = ("final_logit_softcapping", "logits_scaling", "logit_scale")
 
 
 class CompletionTrainer(Trainer):
@@ -25,10 +31,14 @@ class CompletionTrainer(Trainer):
     ) -> Any:
         """Mean cross-entropy in nats a label; `inputs` are (rows, length) each."""
         causal = model.get_base_model() if hasattr(model, "get_base_model") else model
-        hidden = causal.model(input_ids=inputs["input_ids"], attention_mask=inputs["attention_mask"]).last_hidden_state
         target = inputs["labels"][:, 1:]
         kept = target != IGNORED
-        logits = causal.lm_head(hidden[:, :-1][kept])
+        seen = {"input_ids": inputs["input_ids"], "attention_mask": inputs["attention_mask"]}
+        if any(getattr(causal.config, name, None) is not None for name in _RESCALED):
+            logits = causal(**seen).logits[:, :-1][kept]
+        else:
+            hidden = causal.base_model(**seen).last_hidden_state
+            logits = causal.get_output_embeddings()(hidden[:, :-1][kept])
         loss = torch.nn.functional.cross_entropy(logits.float(), target[kept])
         return (loss, {}) if return_outputs else loss
 
@@ -127,16 +137,17 @@ def build_trainer(
         prediction_loss_only=True,
         remove_unused_columns=False,
         label_names=["labels"],
-        report_to="tensorboard",
-        logging_dir=None,
+        report_to="none",
         disable_tqdm=True,
         dataloader_num_workers=0,
     )
-    return CompletionTrainer(
+    trainer = CompletionTrainer(
         model=model,
         args=arguments,
         train_dataset=train,
         eval_dataset=valid,
         data_collator=Collator(pad_id),
-        callbacks=[curves],
+        callbacks=[curves, TensorBoardCallback(SummaryWriter(str(out / "tensorboard")))],
     )
+    trainer.remove_callback(PrinterCallback)  # the bar and curves.jsonl say it
+    return trainer

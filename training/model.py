@@ -40,14 +40,13 @@ def add_adapter(model: Any, config: TrainConfig, base: Base) -> Any:
         target_modules=targets,
         use_rslora=config.method == "rslora",
         task_type="CAUSAL_LM",
-        base_model_name_or_path=base.id,
+        base_model_name_or_path=str(base.path),  # PEFT looks there for the vocabulary at each checkpoint
     )
     try:
         wrapped = get_peft_model(model, lora)
     except ValueError as error:
         names = sorted({name.rsplit(".", 1)[-1] for name in base.modules})
         raise BadInput(f"target modules {targets} do not fit {base.id}: {error}; it has {', '.join(names)}", param="target_modules") from error
-    wrapped.peft_config["default"].base_model_name_or_path = base.id
     return wrapped
 
 
@@ -70,7 +69,8 @@ def lora_matrices(model: Any) -> dict[str, dict[str, list[int]]]:
     return shapes
 
 
-def save_adapter(model: Any, folder: Path) -> None:
-    """Writes adapter_config.json and adapter_model.safetensors."""
-    model.save_pretrained(folder)
+def save_adapter(model: Any, base: Base, folder: Path) -> None:
+    """Writes adapter_config.json, which names the base by its id, and adapter_model.safetensors."""
+    model.peft_config["default"].base_model_name_or_path = base.id
+    model.save_pretrained(folder, save_embedding_layers=False)
     (folder / "README.md").unlink(missing_ok=True)  # PEFT's empty model card; run.json says more

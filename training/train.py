@@ -6,11 +6,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import torch
 import yaml
 from transformers.trainer_utils import get_last_checkpoint
 
 from adapters.base import Base, describe_base, module_record, resolve_base
-from adapters.errors import BadInput, Conflict
+from adapters.errors import Conflict
+from training.base_folder import copy_tokenizer, write_note
 from training.config import TrainConfig
 from training.data import Example, TrainingData, encode_examples, load_training_data
 from training.loop import Curves, build_trainer, has_fast_bfloat16, stopping_at_interrupt
@@ -150,7 +152,7 @@ def _save_result(config: TrainConfig, prepared: Prepared, model: Any, out: Path,
     if config.method == "full":
         _save_base(prepared, model, partial, record)
     else:
-        save_adapter(model, partial)
+        save_adapter(model, prepared.base, partial)
         write_probes(partial / "probes.json", model, prepared.valid, prepared.base.digest)
         shutil.copy(out / RECORD, partial / RECORD)
     partial.rename(final)
@@ -158,34 +160,9 @@ def _save_result(config: TrainConfig, prepared: Prepared, model: Any, out: Path,
 
 
 def _save_base(prepared: Prepared, model: Any, folder: Path, record: dict[str, Any]) -> None:
-    import torch
-
     base = prepared.base
     model.to(torch.bfloat16).save_pretrained(folder)
     copy_tokenizer(base.path, folder)
     origin = {"id": base.id, "digest": base.digest}
     note = {"schema": 1, "kind": "base", "method": "full", "derived_from": origin, "modules": module_record(base.modules), "run": record}
-    write_base_note(folder, note)
-
-
-def copy_tokenizer(source: Path, target: Path) -> None:
-    """Copies the tokenizer, chat template and generation settings of a base as they stand."""
-    names = ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json")
-    for name in (*names, "tokenizer.model", "vocab.json", "merges.txt", "chat_template.jinja", "generation_config.json"):
-        if (source / name).is_file():
-            shutil.copy(source / name, target / name)
-
-
-def write_base_note(folder: Path, note: dict[str, Any]) -> None:
-    """Writes patchbay.json, which says what a base was made from."""
-    import json
-
-    from adapters.base import RECORD as NOTE
-
-    (folder / NOTE).write_text(json.dumps(note, indent=1) + "\n", encoding="utf-8")
-
-
-def check_is_directory_free(out: Path) -> None:
-    """Raises BadInput when `out` is there and not empty."""
-    if out.exists() and any(out.iterdir()):
-        raise BadInput(f"{out} is not empty; choose another --out", param="out")
+    write_note(folder, note)

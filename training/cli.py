@@ -1,0 +1,122 @@
+"""The commands that make things: train, quantize, report, samples, pretrain."""
+
+import json
+import logging
+import os
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+Out = Annotated[Path, typer.Option(help="Folder to write; must not hold anything else.")]
+Json = Annotated[bool, typer.Option("--json", help="Print the record as JSON.")]
+Seed = Annotated[int, typer.Option(min=0)]
+
+
+def _quiet() -> None:
+    """Nothing phones home, and libraries leave the terminal to the progress bar."""
+    for name in ("HF_HUB_DISABLE_TELEMETRY", "DISABLE_TELEMETRY", "TRL_DISABLE_TELEMETRY"):
+        os.environ[name] = "1"
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    logging.getLogger("transformers").setLevel(logging.ERROR)
+
+
+def train(
+    out: Out,
+    data: Annotated[str | None, typer.Option(help="A data file, or a folder with train.* and perhaps valid.*.")] = None,
+    base: Annotated[str | None, typer.Option(help="A folder, a hub id, or 'embedded' (the default).")] = None,
+    config: Annotated[Path | None, typer.Option(help="YAML with the same settings; flags win over it.")] = None,
+    method: Annotated[str | None, typer.Option(help="lora, rslora or full.")] = None,
+    valid: Annotated[str | None, typer.Option(help="Validation file; otherwise rows are held out.")] = None,
+    rank: Annotated[int | None, typer.Option(help="LoRA rank r (16).")] = None,
+    alpha: Annotated[float | None, typer.Option(help="LoRA alpha (2 r); the scale is alpha/r, or alpha/sqrt(r) for rslora.")] = None,
+    dropout: Annotated[float | None, typer.Option(help="LoRA dropout (0).")] = None,
+    target_modules: Annotated[str | None, typer.Option(help="Comma-separated layer names, or all-linear (the default).")] = None,
+    lr: Annotated[float | None, typer.Option(help="Peak learning rate (3e-3 for adapters, 8e-4 for full).")] = None,
+    epochs: Annotated[float | None, typer.Option(help="Passes over the data (3).")] = None,
+    max_steps: Annotated[int | None, typer.Option(help="Optimizer steps, instead of epochs.")] = None,
+    batch_size: Annotated[int | None, typer.Option(help="Rows a step (16).")] = None,
+    warmup: Annotated[float | None, typer.Option(help="Share of the steps spent warming up (0.05).")] = None,
+    schedule: Annotated[str | None, typer.Option(help="cosine (default), linear or constant.")] = None,
+    weight_decay: Annotated[float | None, typer.Option(help="AdamW's weight decay (0).")] = None,
+    evals: Annotated[int | None, typer.Option(help="How often to score the validation rows (5).")] = None,
+    max_length: Annotated[int | None, typer.Option(help="Rows longer than this many tokens are left out.")] = None,
+    dtype: Annotated[str | None, typer.Option(help="auto (default), float32 or bfloat16: the dtype of the products.")] = None,
+    seed: Annotated[int | None, typer.Option(help="Seed of everything random (1).")] = None,
+    as_json: Json = False,
+) -> None:
+    """Train a LoRA adapter, or all weights, on your rows. An interrupted run goes on when started again."""
+    flags: dict[str, Any] = {k: v for k, v in locals().items() if k not in ("out", "config", "as_json")}
+    if target_modules and target_modules != "all-linear":
+        flags["target_modules"] = tuple(target_modules.split(","))
+    _quiet()
+    from training.config import load_config
+    from training.train import train as run
+
+    record = run(load_config(config, flags), out)
+    if as_json:
+        typer.echo(json.dumps(record))
+        return
+    made = out / ("model" if record["method"] == "full" else "adapter")
+    trainable, total = record["parameters"]["trainable"], record["parameters"]["total"]
+    typer.echo(
+        f"{made}\n  {record['steps']} steps in {record['seconds']:.0f} s, validation loss {record['loss']['valid_best']:.3f} "
+        f"(step {record['best_step']}), {trainable:,} of {total:,} parameters trained, "
+        f"peak memory {record['peak_memory_bytes']['resident'] / 2**20:.0f} MiB"
+    )
+
+
+def quantize(
+    out: Out,
+    base: Annotated[str, typer.Option(help="A folder, a hub id, or 'embedded'.")] = "embedded",
+    method: Annotated[str, typer.Option(help="gptq: 4-bit weights, 16-bit activations.")] = "gptq",
+    calibration: Annotated[Path | None, typer.Option(help="Data rows to fit the layers to.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Write a quantized copy of a base that the service serves with adapters on it."""
+    _quiet()
+    from training.quantize import quantize as run
+
+    note = run(base, out, method, calibration)
+    if as_json:
+        typer.echo(json.dumps(note))
+        return
+    before, after = note["weight_bytes"]["before"], note["weight_bytes"]["after"]
+    typer.echo(f"{out}\n  {before / 2**20:.1f} MiB -> {after / 2**20:.1f} MiB in {note['seconds']:.0f} s")
+
+
+def report(
+    runs: Annotated[list[Path], typer.Argument(help="Run folders, and JSON files of evaluations or load tests.")],
+    out: Annotated[Path | None, typer.Option(help="Markdown file; without it the report is printed.")] = None,
+) -> None:
+    """Render run folders and scores as one Markdown report."""
+    from training.report import render
+
+    text = render(runs)
+    if out is None:
+        typer.echo(text)
+    else:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        out.write_text(text, encoding="utf-8")
+        typer.echo(str(out))
+
+
+def samples(out: Annotated[Path, typer.Option(help="Folder to write the three tasks into.")], seed: Seed = 7) -> None:
+    """Write the sample tasks: route (classification), extract (JSON), describe (sentences)."""
+    from training.samples import write_samples
+
+    for task, counts in write_samples(out, seed).items():
+        typer.echo(f"{out / task}: " + ", ".join(f"{n} {split}" for split, n in counts.items()))
+
+
+def pretrain(
+    out: Annotated[Path, typer.Option(help="Folder for checkpoints and the finished base.")],
+    tokens: Annotated[int, typer.Option(min=1_000, help="Tokens to read.")] = 14_000_000,
+    seed: Seed = 1,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on from the folder's last checkpoint.")] = False,
+) -> None:
+    """Train the embedded base from nothing, by the committed recipe."""
+    _quiet()
+    from training.pretrain.run import pretrain as run
+
+    typer.echo(str(run(out, tokens=tokens, seed=seed, resume=resume)))
