@@ -60,7 +60,10 @@ def resolve_base(name: str) -> Path:
     elif _HUB_ID.match(name) and not name.startswith((".", "/")):
         folder = _from_hub(name)
     else:
-        raise NotFound(f"there is no base at {name!r}; give a folder with config.json, a hub id such as org/name, or 'embedded'", param="base")
+        raise NotFound(
+            f"there is no base at {name!r}; give a folder with config.json, a hub id such as org/name, or 'embedded'",
+            param="base",
+        )
     if not (folder / "config.json").is_file():
         raise NotFound(f"{folder} is no base: it has no config.json; give the folder of a Hugging Face model", param="base")
     return folder
@@ -162,7 +165,7 @@ def _modules(folder: Path, config: dict[str, Any]) -> dict[str, ModuleShape]:
             else:
                 modules[name] = ModuleShape("linear", columns, rows)
     if config.get("tie_word_embeddings") and "lm_head" not in modules:
-        for name, shape in list(modules.items()):
+        for shape in list(modules.values()):
             if shape.kind == "embedding":
                 modules["lm_head"] = ModuleShape("linear", shape.out_features, shape.in_features)
     return modules

@@ -63,9 +63,7 @@ class Row:
         return () if self.answer is None else (self.answer,)
 
 
-def load_rows(
-    source: Path | bytes, format: str | None = None, *, name: str | None = None, need: Need = "any"
-) -> list[Row]:
+def load_rows(source: Path | bytes, format: str | None = None, *, name: str | None = None, need: Need = "any") -> list[Row]:
     """Every row of a JSONL, CSV or Parquet file, or of its bytes.
 
     `format` is "jsonl", "csv" or "parquet"; without it the file's suffix decides. `name` is what
@@ -75,14 +73,15 @@ def load_rows(
     """
     rows = list(iter_rows(source, format, name=name, need=need))
     if not rows:
-        raise BadInput(f"{_name(source, name)} holds no rows. Give one JSON object a line, such as "
-                       '{"prompt": "...", "completion": "..."}.', param="data")
+        raise BadInput(
+            f"{_name(source, name)} holds no rows. Give one JSON object a line, such as "
+            '{"prompt": "...", "completion": "..."}.',
+            param="data",
+        )
     return rows
 
 
-def iter_rows(
-    source: Path | bytes, format: str | None = None, *, name: str | None = None, need: Need = "any"
-) -> Iterator[Row]:
+def iter_rows(source: Path | bytes, format: str | None = None, *, name: str | None = None, need: Need = "any") -> Iterator[Row]:
     """The same as load_rows, one row at a time, and an empty file yields nothing."""
     shown = _name(source, name)
     if isinstance(source, Path):
@@ -111,11 +110,14 @@ def find_split(folder: Path, split: str) -> Path:
     found = [folder / f"{split}{suffix}" for suffix in SUFFIXES if (folder / f"{split}{suffix}").is_file()]
     if not found:
         there = ", ".join(sorted(p.name for p in folder.iterdir())[:8]) or "nothing"
-        raise NotFound(f"{folder} has no {split} split: expected {split}.jsonl, {split}.csv or "
-                       f"{split}.parquet, found {there}.", param="data")
+        raise NotFound(
+            f"{folder} has no {split} split: expected {split}.jsonl, {split}.csv or {split}.parquet, found {there}.", param="data"
+        )
     if len(found) > 1:
-        raise BadInput(f"{folder} has more than one {split} split ({', '.join(p.name for p in found)}); "
-                       "keep one, or give the file itself.", param="data")
+        raise BadInput(
+            f"{folder} has more than one {split} split ({', '.join(p.name for p in found)}); keep one, or give the file itself.",
+            param="data",
+        )
     return found[0]
 
 
@@ -154,8 +156,11 @@ def row_of(record: Record, need: Need = "any") -> Row:
 
 
 def _check_kind(row: Row, need: Need) -> None:
-    kinds = [k for k, given in (("prompt", row.prompt is not None), ("messages", bool(row.messages)),
-                                ("text", row.text is not None)) if given]
+    kinds = [
+        k
+        for k, given in (("prompt", row.prompt is not None), ("messages", bool(row.messages)), ("text", row.text is not None))
+        if given
+    ]
     if len(kinds) > 1:
         raise RowRefused(f"has both {kinds[0]} and {kinds[1]}; a row is of one kind, so remove one.")
     if not kinds:
@@ -173,14 +178,11 @@ def _check_kind(row: Row, need: Need) -> None:
 
 _NO_ANSWER = {
     "prompt": 'has prompt but no completion; add "completion", or "references" for evaluation.',
-    "messages": 'the last message is by "user"; end with an "assistant" message, '
-                'or add "references" for evaluation.',
+    "messages": 'the last message is by "user"; end with an "assistant" message, or add "references" for evaluation.',
 }
 _NO_TARGET = {
-    "prompt": 'has references but no completion, so there is nothing to train on; add "completion" '
-              "(one row for each reference).",
-    "messages": 'the last message is by "user", so there is nothing to train on; end with an '
-                '"assistant" message.',
+    "prompt": 'has references but no completion, so there is nothing to train on; add "completion" (one row for each reference).',
+    "messages": 'the last message is by "user", so there is nothing to train on; end with an "assistant" message.',
 }
 
 
@@ -201,8 +203,10 @@ def _checked_text(found: object, what: str) -> str:
     try:
         found.encode("utf-8")
     except UnicodeEncodeError as error:
-        raise RowRefused(f"{what} holds half a character ({_show(found[error.start])}, a lone surrogate) "
-                         f"at position {error.start}; save the file from its source again.") from error
+        raise RowRefused(
+            f"{what} holds half a character ({_show(found[error.start])}, a lone surrogate) "
+            f"at position {error.start}; save the file from its source again."
+        ) from error
     return found
 
 
@@ -222,8 +226,7 @@ def _messages(value: Mapping[str, object]) -> tuple[Message, ...]:
         return ()
     found = value["messages"]
     if not isinstance(found, list):
-        raise RowRefused(f'"messages" is {_show(found)}, not a list; '
-                         'give [{"role": "user", "content": "..."}, ...].')
+        raise RowRefused(f'"messages" is {_show(found)}, not a list; give [{{"role": "user", "content": "..."}}, ...].')
     messages = tuple(_message(one, n) for n, one in enumerate(found, start=1))
     if all(m.role != "user" for m in messages):
         raise RowRefused('"messages" has no message by "user"; add the question.')
@@ -238,7 +241,7 @@ def _message(one: object, number: int) -> Message:
         raise RowRefused(f'{what} is {_show(one)}, not an object; give {{"role": "user", "content": "..."}}.')
     unknown = [key for key in one if key not in ("role", "content")]
     if unknown:
-        raise RowRefused(f'{what} has the unknown field {_show(unknown[0])}; a message has role and content.')
+        raise RowRefused(f"{what} has the unknown field {_show(unknown[0])}; a message has role and content.")
     role = one.get("role")
     if role not in ROLES:
         raise RowRefused(f"{what} has the role {_show(role)}; give one of {', '.join(ROLES)}.")
@@ -259,8 +262,7 @@ def _format(source: Path | bytes, shown: str) -> str:
         return "jsonl"
     suffix = source.suffix.lower()
     if suffix not in SUFFIXES:
-        raise BadInput(f"{shown} has the suffix {suffix!r}; give a file that ends in "
-                       f"{', '.join(SUFFIXES)}.", param="data")
+        raise BadInput(f"{shown} has the suffix {suffix!r}; give a file that ends in {', '.join(SUFFIXES)}.", param="data")
     return SUFFIXES[suffix]
 
 

@@ -61,8 +61,9 @@ def _lines(stream: BinaryIO) -> Iterator[tuple[int, str]]:
             yield number, raw.decode("utf-8")
         except UnicodeDecodeError as error:
             byte = raw[error.start]
-            raise RowRefused(f"byte 0x{byte:02x} at position {error.start + 1} is not UTF-8; "
-                             "save the file as UTF-8.", f"line {number}") from error
+            raise RowRefused(
+                f"byte 0x{byte:02x} at position {error.start + 1} is not UTF-8; save the file as UTF-8.", f"line {number}"
+            ) from error
 
 
 def _jsonl(stream: BinaryIO) -> Iterator[Record]:
@@ -71,8 +72,11 @@ def _jsonl(stream: BinaryIO) -> Iterator[Record]:
             where = f"line {number}"
             value = _parsed(line, where)
             if not isinstance(value, dict):
-                raise RowRefused(f"is {_cut(line.strip())}, not a JSON object; give one object a line, "
-                                 'such as {"prompt": "...", "completion": "..."}.', where)
+                raise RowRefused(
+                    f"is {_cut(line.strip())}, not a JSON object; give one object a line, "
+                    'such as {"prompt": "...", "completion": "..."}.',
+                    where,
+                )
             yield Record(where, number, value)
 
 
@@ -80,12 +84,12 @@ def _parsed(text: str, where: str) -> object:
     try:
         return json.loads(text, object_pairs_hook=lambda pairs: _no_duplicates(pairs, where))
     except json.JSONDecodeError as error:
-        raise RowRefused(f"is not JSON ({error.msg} at column {error.colno}): {_cut(text.strip())}; "
-                         "give one whole JSON object a line.", where) from error
+        raise RowRefused(
+            f"is not JSON ({error.msg} at column {error.colno}): {_cut(text.strip())}; give one whole JSON object a line.", where
+        ) from error
     except (RecursionError, ValueError) as error:
         # Nesting beyond Python's stack and numbers of thousands of digits: no row needs either.
-        raise RowRefused(f"is JSON nested too deeply or with too long a number: {_cut(text.strip())}.",
-                         where) from error
+        raise RowRefused(f"is JSON nested too deeply or with too long a number: {_cut(text.strip())}.", where) from error
 
 
 def _no_duplicates(pairs: list[tuple[str, object]], where: str) -> dict[str, object]:
@@ -113,19 +117,24 @@ def _csv(stream: BinaryIO, columns: Sequence[str]) -> Iterator[Record]:
                 _check_header(header, columns, where)
                 continue
             if len(cells) != len(header):
-                raise RowRefused(f"has {len(cells)} cells where the header has {len(header)}; "
-                                 "quote cells that hold commas.", where)
+                raise RowRefused(
+                    f"has {len(cells)} cells where the header has {len(header)}; quote cells that hold commas.", where
+                )
             yield Record(where, number, _cells(header, cells, where))
     except csv.Error as error:
-        raise RowRefused(f"is not CSV ({error}); quote cells with \" and double a quote inside, "
-                         "or use JSONL.", f"line {last + 1}") from error
+        raise RowRefused(
+            f'is not CSV ({error}); quote cells with " and double a quote inside, or use JSONL.', f"line {last + 1}"
+        ) from error
 
 
 def _check_header(header: Sequence[str], columns: Sequence[str], where: str) -> None:
     unknown = [name for name in header if name not in columns]
     if unknown:
-        raise RowRefused(f"the header has the column {_cut(json.dumps(unknown[0]))}; the first line names "
-                         f"the columns, separated by commas, out of {', '.join(columns)}.", where)
+        raise RowRefused(
+            f"the header has the column {_cut(json.dumps(unknown[0]))}; the first line names "
+            f"the columns, separated by commas, out of {', '.join(columns)}.",
+            where,
+        )
     if len(set(header)) < len(header):
         twice = next(name for name in header if header.count(name) > 1)
         raise RowRefused(f"the header has the column {json.dumps(twice)} twice; keep one.", where)
@@ -139,8 +148,9 @@ def _cells(header: Sequence[str], cells: Sequence[str], where: str) -> dict[str,
             try:
                 value[name] = json.loads(cell)
             except (ValueError, RecursionError) as error:
-                raise RowRefused(f"the column {name} is {_cut(json.dumps(cell))}, not a JSON list; "
-                                 f'give for instance ["a", "b"].', where) from error
+                raise RowRefused(
+                    f'the column {name} is {_cut(json.dumps(cell))}, not a JSON list; give for instance ["a", "b"].', where
+                ) from error
         elif cell:
             value[name] = cell
     return value
@@ -163,8 +173,7 @@ def _parquet(stream: BinaryIO, columns: Sequence[str]) -> Iterator[Record]:
         raise RowRefused("holds text that is not UTF-8; write it as UTF-8.", f"row {number + 1}") from error
     except (pyarrow.ArrowException, OSError) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise RowRefused(f"is not a Parquet file that can be read ({_cut(reason)}); write it again, "
-                         "or use JSONL.") from error
+        raise RowRefused(f"is not a Parquet file that can be read ({_cut(reason)}); write it again, or use JSONL.") from error
 
 
 def _present(row: Mapping[str, object]) -> dict[str, object]:
@@ -172,9 +181,7 @@ def _present(row: Mapping[str, object]) -> dict[str, object]:
     value = {name: cell for name, cell in row.items() if cell is not None}
     messages = value.get("messages")
     if isinstance(messages, Iterable) and not isinstance(messages, str):
-        value["messages"] = [
-            {k: v for k, v in m.items() if v is not None} if isinstance(m, Mapping) else m for m in messages
-        ]
+        value["messages"] = [{k: v for k, v in m.items() if v is not None} if isinstance(m, Mapping) else m for m in messages]
     return value
 
 

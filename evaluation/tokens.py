@@ -27,8 +27,7 @@ class Tokenizer(Protocol):
 
     def __call__(self, text: Any, *, add_special_tokens: bool = ...) -> Any: ...
 
-    def apply_chat_template(self, conversation: Any, *, tokenize: bool = ...,
-                            add_generation_prompt: bool = ...) -> Any: ...
+    def apply_chat_template(self, conversation: Any, *, tokenize: bool = ..., add_generation_prompt: bool = ...) -> Any: ...
 
 
 @dataclass(frozen=True)
@@ -62,10 +61,8 @@ def encode_row(row: Row, tokenizer: Tokenizer) -> EncodedRow:
         # Some tokenizers end every text themselves; two ends would teach the model to go on after one.
         return EncodedRow((), ids if ids and ids[-1] == eos else (*ids, eos))
     if row.answer is None or row.question is None:
-        raise BadInput(f'line {row.line} has no completion to score; give "completion" beside "references".',
-                       param="data")
-    return EncodedRow(encode_prompt(row.question, tokenizer),
-                      (*_ids(tokenizer, row.answer, special=False), eos))
+        raise BadInput(f'line {row.line} has no completion to score; give "completion" beside "references".', param="data")
+    return EncodedRow(encode_prompt(row.question, tokenizer), (*_ids(tokenizer, row.answer, special=False), eos))
 
 
 def encode_prompt(prompt: str | Sequence[Mapping[str, str]], tokenizer: Tokenizer) -> tuple[int, ...]:
@@ -76,14 +73,15 @@ def encode_prompt(prompt: str | Sequence[Mapping[str, str]], tokenizer: Tokenize
     if isinstance(prompt, str):
         return _ids(tokenizer, prompt, special=True)
     try:
-        rendered = tokenizer.apply_chat_template([dict(m) for m in prompt], tokenize=False,
-                                                 add_generation_prompt=True)
+        rendered = tokenizer.apply_chat_template([dict(m) for m in prompt], tokenize=False, add_generation_prompt=True)
     # Templates are programs of the base's author: besides ValueError (no template) they raise
     # jinja's errors and whatever their own code runs into.
     except Exception as error:
-        raise BadInput(f"the base's chat template does not take these messages ({error}); "
-                       'use "prompt" and "completion" rows, or a base with a chat template.',
-                       param="messages") from error
+        raise BadInput(
+            f"the base's chat template does not take these messages ({error}); "
+            'use "prompt" and "completion" rows, or a base with a chat template.',
+            param="messages",
+        ) from error
     return _ids(tokenizer, str(rendered), special=False)
 
 
@@ -104,8 +102,9 @@ def windows(encoded: EncodedRow, length: int, stride: int) -> Iterator[Window]:
     fits gives one window. 1 <= stride < length.
     """
     if not 1 <= stride < length:
-        raise BadInput(f"the stride is {stride}; give one from 1 to {length - 1}, below the window's "
-                       f"{length} tokens.", param="stride")
+        raise BadInput(
+            f"the stride is {stride}; give one from 1 to {length - 1}, below the window's {length} tokens.", param="stride"
+        )
     ids, scored = encoded.ids, encoded.first_scored
     start = 0
     while scored < len(ids):
@@ -119,8 +118,11 @@ def windows(encoded: EncodedRow, length: int, stride: int) -> Iterator[Window]:
 def _eos(tokenizer: Tokenizer) -> int:
     eos = tokenizer.eos_token_id
     if not isinstance(eos, int):
-        raise BadInput("the base's tokenizer has no end-of-text token, so a model could not learn to stop; "
-                       'set "eos_token" in its tokenizer_config.json.', param="base")
+        raise BadInput(
+            "the base's tokenizer has no end-of-text token, so a model could not learn to stop; "
+            'set "eos_token" in its tokenizer_config.json.',
+            param="base",
+        )
     return eos
 
 

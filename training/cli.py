@@ -29,7 +29,9 @@ def train(
     method: Annotated[str | None, typer.Option(help="lora, rslora or full.")] = None,
     valid: Annotated[str | None, typer.Option(help="Validation file; otherwise rows are held out.")] = None,
     rank: Annotated[int | None, typer.Option(help="LoRA rank r (16).")] = None,
-    alpha: Annotated[float | None, typer.Option(help="LoRA alpha (2 r); the scale is alpha/r, or alpha/sqrt(r) for rslora.")] = None,
+    alpha: Annotated[
+        float | None, typer.Option(help="LoRA alpha (2 r); the scale is alpha/r, or alpha/sqrt(r) for rslora.")
+    ] = None,
     dropout: Annotated[float | None, typer.Option(help="LoRA dropout (0).")] = None,
     target_modules: Annotated[str | None, typer.Option(help="Comma-separated layer names, or all-linear (the default).")] = None,
     lr: Annotated[float | None, typer.Option(help="Peak learning rate (3e-3 for adapters, 8e-4 for full).")] = None,

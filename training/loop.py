@@ -18,7 +18,6 @@ from transformers.integrations import TensorBoardCallback
 from training.config import TrainConfig
 from training.data import IGNORED, Collator, Example
 
-
 # Settings of architectures that do more to the head's output than multiply by its weight.
 _RESCALED = ("final_logit_softcapping", "logits_scaling", "logit_scale")
 

@@ -16,7 +16,9 @@ def load_tokenizer(base: Base) -> Any:
     """The base's tokenizer; a base without a padding token pads with its end-of-text token."""
     tokenizer = AutoTokenizer.from_pretrained(base.path, local_files_only=True)
     if tokenizer.eos_token_id is None:
-        raise BadInput(f"the tokenizer of {base.id} has no end-of-text token, so a model trained with it would never stop", param="base")
+        raise BadInput(
+            f"the tokenizer of {base.id} has no end-of-text token, so a model trained with it would never stop", param="base"
+        )
     if tokenizer.pad_token_id is None:
         tokenizer.pad_token = tokenizer.eos_token
     return tokenizer
@@ -25,7 +27,9 @@ def load_tokenizer(base: Base) -> Any:
 def load_model(base: Base, seed: int) -> Any:
     """The base in float32: the weights that are trained, or that an adapter is trained against, keep their precision."""
     if base.quantization:
-        raise BadInput(f"{base.id} is quantized ({base.quantization}); train on the base it was made from: {base.origins}", param="base")
+        raise BadInput(
+            f"{base.id} is quantized ({base.quantization}); train on the base it was made from: {base.origins}", param="base"
+        )
     torch.manual_seed(seed)
     return AutoModelForCausalLM.from_pretrained(base.path, dtype=torch.float32, local_files_only=True)
 
@@ -46,7 +50,9 @@ def add_adapter(model: Any, config: TrainConfig, base: Base) -> Any:
         wrapped = get_peft_model(model, lora)
     except ValueError as error:
         names = sorted({name.rsplit(".", 1)[-1] for name in base.modules})
-        raise BadInput(f"target modules {targets} do not fit {base.id}: {error}; it has {', '.join(names)}", param="target_modules") from error
+        raise BadInput(
+            f"target modules {targets} do not fit {base.id}: {error}; it has {', '.join(names)}", param="target_modules"
+        ) from error
     return wrapped
 
 

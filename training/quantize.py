@@ -51,7 +51,9 @@ def quantize(base: str, out: Path, method: str, calibration: Path | None) -> dic
     with whole_folder(out.absolute()) as folder:
         group = _gptq(source, ids, folder)
         copy_tokenizer(source.path, folder)
-        note = _note(source, folder, {"group_size": group, "calibration": str(calibration or "standard library"), "samples": len(ids)})
+        note = _note(
+            source, folder, {"group_size": group, "calibration": str(calibration or "standard library"), "samples": len(ids)}
+        )
         note["seconds"] = round(time.monotonic() - began, 1)
         write_note(folder, note)
     return note
@@ -92,7 +94,9 @@ def _gptq(source: Base, ids: list[list[int]], folder: Path) -> int:
     linear = {m.in_features for name, m in source.modules.items() if m.kind == "linear" and name != "lm_head"}
     group = group_size(linear)
     if group < 32:
-        raise BadInput(f"{source.id} has layers of widths {sorted(linear)}; 4-bit groups need a common divisor of 32 or more", param="base")
+        raise BadInput(
+            f"{source.id} has layers of widths {sorted(linear)}; 4-bit groups need a common divisor of 32 or more", param="base"
+        )
     weights = {"num_bits": 4, "type": "int", "symmetric": True, "strategy": "group", "group_size": group}
     model = AutoModelForCausalLM.from_pretrained(source.path, dtype="auto", local_files_only=True)
     data = Dataset.from_list([{"input_ids": row, "attention_mask": [1] * len(row)} for row in ids])
@@ -115,5 +119,7 @@ def _note(source: Base, folder: Path, settings: dict[str, Any]) -> dict[str, Any
         "settings": settings,
         "weight_bytes": {"before": before, "after": after},
         "peak_memory_bytes": peak_memory(),
-        "versions": {name: importlib.metadata.version(name) for name in ("llmcompressor", "compressed-tensors", "torch", "transformers")},
+        "versions": {
+            name: importlib.metadata.version(name) for name in ("llmcompressor", "compressed-tensors", "torch", "transformers")
+        },
     }

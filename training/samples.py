@@ -182,7 +182,9 @@ def _extract(rng: random.Random) -> tuple[Row, frozenset[str]]:
 
 
 def _product_name(rng: random.Random) -> str:
-    return f"{words.made_up(rng)} {rng.choice(words.common_words()).capitalize()}" if rng.random() < 0.5 else words.made_up(rng, 2)
+    return (
+        f"{words.made_up(rng)} {rng.choice(words.common_words()).capitalize()}" if rng.random() < 0.5 else words.made_up(rng, 2)
+    )
 
 
 _DESCRIPTIONS = (

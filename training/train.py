@@ -18,7 +18,7 @@ from training.data import Example, TrainingData, encode_examples, load_training_
 from training.loop import Curves, build_trainer, has_fast_bfloat16, stopping_at_interrupt
 from training.model import add_adapter, count_parameters, load_model, load_tokenizer, lora_matrices, save_adapter
 from training.probes import write_probes
-from training.record import RECORD, SCHEMA, machine, package_versions, peak_memory, read_record, write_record
+from training.record import SCHEMA, machine, package_versions, peak_memory, read_record, write_record
 
 
 @dataclass(frozen=True)
@@ -51,10 +51,12 @@ def train(config: TrainConfig, out: Path) -> dict[str, Any]:
     record = _begin_record(config, prepared, model, before)
     write_record(out, record)
     record |= _run(config, prepared, model, out, float(record["seconds"]))
-    write_record(out, record)
     if record["status"] == "interrupted":
+        write_record(out, record)
         raise KeyboardInterrupt
     _save_result(config, prepared, model, out, record)
+    write_record(out, record)  # only now: a finished run has its result
+    shutil.rmtree(out / "checkpoints", ignore_errors=True)
     return record
 
 
@@ -66,10 +68,14 @@ def _check_out(config: TrainConfig, out: Path) -> dict[str, Any] | None:
         raise Conflict(f"{out} is not empty and holds no run; choose another --out", param="out")
     if before["status"] == "finished":
         raise Conflict(f"{out} holds a finished run; choose another --out, or remove the folder", param="out")
-    changed = {key: (before["config"].get(key), value) for key, value in config.resolved().items() if before["config"].get(key) != value}
+    changed = {
+        key: (before["config"].get(key), value) for key, value in config.resolved().items() if before["config"].get(key) != value
+    }
     if changed:
         listed = ", ".join(f"{key} was {old!r}, is {new!r}" for key, (old, new) in changed.items())
-        raise Conflict(f"{out} holds an interrupted run of another config ({listed}); give the same, or another --out", param="out")
+        raise Conflict(
+            f"{out} holds an interrupted run of another config ({listed}); give the same, or another --out", param="out"
+        )
     return before
 
 
@@ -154,9 +160,9 @@ def _save_result(config: TrainConfig, prepared: Prepared, model: Any, out: Path,
     else:
         save_adapter(model, prepared.base, partial)
         write_probes(partial / "probes.json", model, prepared.valid, prepared.base.digest)
-        shutil.copy(out / RECORD, partial / RECORD)
+        write_record(partial, record)
+    shutil.rmtree(final, ignore_errors=True)  # of a run killed between this and its record
     partial.rename(final)
-    shutil.rmtree(out / "checkpoints", ignore_errors=True)
 
 
 def _save_base(prepared: Prepared, model: Any, folder: Path, record: dict[str, Any]) -> None:
@@ -164,5 +170,12 @@ def _save_base(prepared: Prepared, model: Any, folder: Path, record: dict[str, A
     model.to(torch.bfloat16).save_pretrained(folder)
     copy_tokenizer(base.path, folder)
     origin = {"id": base.id, "digest": base.digest}
-    note = {"schema": 1, "kind": "base", "method": "full", "derived_from": origin, "modules": module_record(base.modules), "run": record}
+    note = {
+        "schema": 1,
+        "kind": "base",
+        "method": "full",
+        "derived_from": origin,
+        "modules": module_record(base.modules),
+        "run": record,
+    }
     write_note(folder, note)

@@ -194,7 +194,9 @@ def sentence(rng: random.Random, kind: str, record: Record) -> str:
     if "type" in record:
         noun = record["type"]
         article = "an" if noun[0] in "aeiou" else "a"
-        opening = rng.choice((f"{name} is {article} {noun} that ", f"The {noun} {name} ", f"There is {article} {noun} called {name} that "))
+        opening = rng.choice(
+            (f"{name} is {article} {noun} that ", f"The {noun} {name} ", f"There is {article} {noun} called {name} that ")
+        )
     else:
         opening = f"{name} "
     cut = rng.randint(1, len(phrases))

@@ -119,9 +119,7 @@ def _optimizers(model: LlamaForCausalLM, recipe: Recipe) -> tuple[torch.optim.Mu
     return muon, adam
 
 
-def _restore(
-    out: Path, model: LlamaForCausalLM, muon: torch.optim.Muon, adam: torch.optim.AdamW
-) -> dict[str, Any]:
+def _restore(out: Path, model: LlamaForCausalLM, muon: torch.optim.Muon, adam: torch.optim.AdamW) -> dict[str, Any]:
     path = out / _CHECKPOINT
     if not path.exists():
         return {"step": 0, "seconds": 0.0}
@@ -132,9 +130,7 @@ def _restore(
     return {"step": saved["step"], "seconds": saved["seconds"]}
 
 
-def _save(
-    out: Path, model: LlamaForCausalLM, muon: torch.optim.Muon, adam: torch.optim.AdamW, state: dict[str, Any]
-) -> None:
+def _save(out: Path, model: LlamaForCausalLM, muon: torch.optim.Muon, adam: torch.optim.AdamW, state: dict[str, Any]) -> None:
     partial = out / f"{_CHECKPOINT}.part"
     torch.save({"model": model.state_dict(), "muon": muon.state_dict(), "adam": adam.state_dict(), **state}, partial)
     os.replace(partial, out / _CHECKPOINT)
@@ -176,9 +172,7 @@ def _step(
 ) -> float:
     """One optimizer step; returns its mean loss in nats a trained token."""
     length = recipe.row_length(step)
-    ids, labels = mixture.batch(
-        tokenizer, recipe.seed, step, step / recipe.steps, recipe.batch_tokens // length, length
-    )
+    ids, labels = mixture.batch(tokenizer, recipe.seed, step, step / recipe.steps, recipe.batch_tokens // length, length)
     rate = recipe.rate(step)
     for optimizer, peak in ((muon, recipe.muon_rate), (adam, recipe.adam_rate)):
         for group in optimizer.param_groups:
