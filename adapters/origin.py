@@ -1,0 +1,47 @@
+"""Whose adapter: whether an upload belongs to the base that is served, and whether its template does."""
+
+from pathlib import Path
+from typing import Any
+
+from adapters.archive import CONFIG
+from adapters.base import Base, template_hash
+from adapters.config import AdapterConfig
+from adapters.errors import Problem
+from adapters.probes import Probes
+
+_WAY_OUT = "send accept_base=true if you know that it was trained on these weights"
+
+
+def check_origin(base: Base, config: AdapterConfig | None, probes: Probes | None, run: dict[str, Any] | None) -> list[Problem]:
+    """No problem when the recorded base digest is the base's or its origin's, or, where none was recorded, the name is."""
+    recorded = _recorded_digest(probes, run)
+    if recorded is not None:
+        if recorded == base.digest or recorded in base.origins:
+            return []
+        return [
+            Problem(
+                "base_mismatch",
+                f"trained on the base {recorded[:19]}…, this one is {base.digest[:19]}… ({base.id}); {_WAY_OUT}",
+                CONFIG,
+            )
+        ]
+    name = config.base_name if config else None
+    if config is None or (name is not None and base.is_named(name)):
+        return []
+    return [Problem("base_mismatch", f"base_model_name_or_path is {name!r}, this service serves {base.id}; {_WAY_OUT}", CONFIG)]
+
+
+def _recorded_digest(probes: Probes | None, run: dict[str, Any] | None) -> str | None:
+    recorded = (run or {}).get("base")
+    found = recorded.get("digest") if isinstance(recorded, dict) else None
+    found = found or (probes.base_digest if probes else None)
+    return found if isinstance(found, str) else None
+
+
+def check_template(folder: Path, base: Base, run: dict[str, Any] | None) -> tuple[str | None, list[str]]:
+    """The hash of the chat template the adapter was trained with (None if unknown), and a warning where it is not the base's."""
+    recorded = (run or {}).get("base")
+    found = template_hash(folder) or (recorded.get("template_hash") if isinstance(recorded, dict) else None)
+    if not isinstance(found, str) or found == base.template_hash:
+        return found if isinstance(found, str) else None, []
+    return found, ["its chat template differs from the base's, which is the one that chat requests will use"]
