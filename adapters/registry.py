@@ -19,6 +19,8 @@ from adapters.names import check_prefix
 from adapters.tables import AdapterTable, EvaluationTable, EventTable, SettingTable, Table, VersionTable
 
 _DEFAULT_KEY = "default"
+# The status of a version that has been stored but not yet proven; it serves nobody, and a restart discards it.
+PENDING = "pending"
 
 
 @dataclass(frozen=True)
@@ -107,15 +109,18 @@ class Registry:
             session.commit()
             self.state = _read(session)
 
-    def add(self, manifest: Manifest, actor: str) -> Version:
-        """Registers a published version, its name with it if new. The same content again is the version there is."""
+    def add(self, manifest: Manifest, actor: str, status: str | None = None) -> Version:
+        """Registers a published version, its name with it if new. The same content again is the version there is.
+
+        `status` is what the registry shall say until the version is proven; without it, the manifest's.
+        """
         with self._change() as session:
             if session.get(AdapterTable, manifest.name) is None:
                 session.add(AdapterTable(name=manifest.name, created=now()))
                 session.flush()
             there = session.scalar(select(VersionTable).filter_by(name=manifest.name, digest=manifest.version))
             if there is None:
-                session.add(_version_row(manifest))
+                session.add(_version_row(manifest, status or manifest.status))
                 _log(session, actor, "upload", manifest.name, None, manifest.version)
         return self.state.adapter(manifest.name).version(manifest.version)
 
@@ -226,13 +231,13 @@ def _durable_sqlite(engine: Engine) -> None:
             connection.execute(f"PRAGMA {pragma}")
 
 
-def _version_row(manifest: Manifest) -> VersionTable:
+def _version_row(manifest: Manifest, status: str) -> VersionTable:
     return VersionTable(
         name=manifest.name,
         digest=manifest.version,
         rank=manifest.rank,
         tensor_bytes=manifest.tensor_bytes,
-        status=manifest.status,
+        status=status,
         created=manifest.created,
     )
 

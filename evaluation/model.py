@@ -31,7 +31,7 @@ class Model(Protocol):
     @property
     def id(self) -> str: ...
 
-    async def complete(self, prompt: str | list[dict[str, str]], max_tokens: int) -> Completion:
+    async def complete(self, prompt: str | list[dict[str, str]] | None, max_tokens: int) -> Completion:
         """Answer greedily. A list of messages goes through the chat template."""
         ...
 

@@ -1,0 +1,1 @@
+"""The HTTP service: one base, many adapters, from upload to measured answer."""

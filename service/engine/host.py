@@ -1,0 +1,180 @@
+"""vLLM in this process: built off the event loop, asked for tokens and scores, told which adapters to hold."""
+
+import asyncio
+import os
+import time
+from argparse import Namespace
+from collections.abc import AsyncGenerator, Sequence
+from typing import Any
+
+import psutil
+from fastapi import APIRouter
+from starlette.datastructures import State
+from vllm import SamplingParams
+from vllm.engine.arg_utils import AsyncEngineArgs
+from vllm.entrypoints.launchers.api_server.app_state import init_app_state
+from vllm.exceptions import VLLMClientError
+from vllm.lora.request import LoRARequest
+from vllm.sampling_params import RequestOutputKind
+from vllm.v1.engine.exceptions import EngineDeadError, EngineGenerateError
+
+from adapters.base import Base
+from adapters.errors import AdapterRefused, BadInput, Problem, Unavailable
+from evaluation.model import Completion
+from evaluation.rows import Row
+from evaluation.tokens import EncodedRow, encode_prompt, encode_row
+from service.engine.arguments import engine_arguments
+from service.engine.door import EngineState
+from service.engine.measured import MeasuredLLM, Observer
+from service.engine.openai import openai_routes
+from service.engine.version import EngineVersion
+from service.inference import Admission
+from service.settings import Settings
+
+_RETRY_STARTING = 5.0
+_POLL = 0.25
+
+
+class VllmEngine:
+    """See service.engine.door.Engine, which this is."""
+
+    def __init__(self, base: Base, settings: Settings, observer: Observer) -> None:
+        self.state: EngineState = "starting"
+        self.failure: str | None = None
+        self.handlers = State()
+        self._base = base
+        self._args: Namespace = engine_arguments(base, settings)
+        self.max_length = int(self._args.max_model_len)
+        self._observer = observer
+        self._llm: MeasuredLLM | None = None
+        self._number = 0
+
+    async def start(self) -> None:
+        """Builds (or builds again) the engine; on failure `state` is failed, `failure` says why, and the error goes on."""
+        self.state, self.failure = "starting", None
+        try:
+            if self._llm is not None:
+                await asyncio.to_thread(self._llm.shutdown)
+            self._llm = await asyncio.to_thread(self._build)
+            handlers = State()
+            await init_app_state(self._llm, handlers, self._args, await self._llm.get_supported_tasks())
+        except Exception as error:  # whatever a broken installation or base raises inside vLLM, /health has to say it
+            self.state, self.failure = "failed", f"{type(error).__name__}: {error}"
+            raise
+        self.handlers = handlers
+        self.state = "ready"
+
+    def _build(self) -> MeasuredLLM:
+        arguments = AsyncEngineArgs.from_cli_args(self._args)
+        llm: MeasuredLLM = MeasuredLLM.from_engine_args(arguments)
+        llm.observer = self._observer
+        return llm
+
+    async def stop(self) -> None:
+        """Ends the engine's processes."""
+        self.state = "stopped"
+        if self._llm is not None:
+            await asyncio.to_thread(self._llm.shutdown)
+
+    async def died(self) -> None:
+        """Returns when a running engine has died; while it starts or has stopped, waits on."""
+        while not (self.state == "ready" and self._llm is not None and self._llm.errored):
+            await asyncio.sleep(_POLL)
+        self.state, self.failure = "failed", "the engine's process ended"
+
+    def _ready(self) -> MeasuredLLM:
+        if self.state != "ready" or self._llm is None or self._llm.errored:
+            raise Unavailable(
+                f"the engine is {self.state if self.state != 'ready' else 'restarting'}", retry_after=_RETRY_STARTING
+            )
+        return self._llm
+
+    async def load(self, version: EngineVersion) -> None:
+        """Makes a version's weights resident, and known to the OpenAI handlers by its engine name."""
+        llm, request = self._ready(), _lora_request(version)
+        try:
+            await llm.add_lora(request)
+        except EngineDeadError as error:
+            raise Unavailable("the engine died while it loaded the adapter", retry_after=_RETRY_STARTING) from error
+        except Exception as error:  # the engine core sends every error of its worker back as a plain Exception
+            raise AdapterRefused((Problem("engine_refused", f"the engine would not load it: {error}"),)) from error
+        self.handlers.openai_serving_models.lora_requests[version.name] = request
+
+    async def unload(self, engine_id: int) -> bool:
+        """Takes a version's weights out; True when the engine no longer lists it."""
+        llm = self._ready()
+        known = self.handlers.openai_serving_models.lora_requests
+        for name in [name for name, request in known.items() if request.lora_int_id == engine_id]:
+            del known[name]
+        try:
+            await llm.remove_lora(engine_id)
+            return engine_id not in await llm.list_loras()
+        except EngineDeadError as error:
+            raise Unavailable("the engine died", retry_after=_RETRY_STARTING) from error
+
+    async def resident(self) -> set[int]:
+        """The engine ids whose weights are in the engine."""
+        return set(await self._ready().list_loras())
+
+    async def complete(self, prompt: Any, version: EngineVersion | None, max_tokens: int) -> Completion:
+        """A greedy answer; `prompt` is a text or a list of messages for the chat template."""
+        ids = encode_prompt(prompt, self._ready().get_tokenizer())
+        room = self.max_length - len(ids)
+        if room < 1:
+            raise BadInput(f"the prompt has {len(ids)} tokens, {self._base.id} takes {self.max_length}", param="prompt")
+        params = SamplingParams(temperature=0.0, max_tokens=min(max_tokens, room), output_kind=RequestOutputKind.FINAL_ONLY)
+        began = time.monotonic()
+        output = await self._last(ids, params, version)
+        answer = output.outputs[0]
+        return Completion(answer.text, len(answer.token_ids), time.monotonic() - began, answer.finish_reason == "length")
+
+    async def score_tokens(self, ids: Sequence[int], version: EngineVersion | None) -> list[float]:
+        """Natural log-probability of each token after the first; as many as `ids` less one."""
+        params = SamplingParams(
+            temperature=0.0, max_tokens=1, prompt_logprobs=0, detokenize=False, output_kind=RequestOutputKind.FINAL_ONLY
+        )
+        output = await self._last(tuple(ids), params, version)
+        return [entry[token].logprob for token, entry in zip(ids[1:], output.prompt_logprobs[1:], strict=True)]
+
+    async def _last(self, ids: tuple[int, ...], params: SamplingParams, version: EngineVersion | None) -> Any:
+        llm = self._ready()
+        self._number += 1
+        lora = _lora_request(version) if version else None
+        stream: AsyncGenerator[Any, None] = llm.generate(
+            {"prompt_token_ids": list(ids)}, params, f"patchbay-{os.getpid()}-{self._number}", lora_request=lora
+        )
+        last = None
+        try:
+            async for output in stream:
+                last = output
+        except (EngineDeadError, EngineGenerateError) as error:
+            raise Unavailable(f"the engine failed: {error}", retry_after=_RETRY_STARTING) from error
+        except (VLLMClientError, ValueError) as error:
+            raise BadInput(f"the engine does not take this input: {error}") from error
+        return last
+
+    def encode(self, row: Row) -> EncodedRow:
+        """The row as token ids."""
+        return encode_row(row, self._ready().get_tokenizer())
+
+    def encode_text(self, text: str) -> tuple[int, ...]:
+        """A text as token ids."""
+        return encode_prompt(text, self._ready().get_tokenizer())
+
+    def process_ids(self) -> list[int]:
+        """The engine's processes: every child of this one."""
+        return [child.pid for child in psutil.Process().children(recursive=True)]
+
+    def memory(self) -> dict[str, int]:
+        """Bytes laid out: the base's weights as stored, the KV cache as configured, the device's memory in use where there is one."""
+        parts = {"weights": sum(path.stat().st_size for path in self._base.path.glob("*.safetensors"))}
+        parts["kv_cache"] = int(self._args.kv_cache_memory_bytes)
+        return parts
+
+    def routes(self, admission: Admission) -> APIRouter:
+        """OpenAI's inference routes, answered by vLLM's own handlers."""
+        return openai_routes(self, admission)
+
+
+def _lora_request(version: EngineVersion) -> LoRARequest:
+    return LoRARequest(lora_name=version.name, lora_int_id=version.engine_id, lora_path=str(version.path))

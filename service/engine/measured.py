@@ -1,0 +1,57 @@
+"""vLLM's AsyncLLM, telling an observer of each request's timing: the one place all of them pass, whatever the route."""
+
+import time
+from collections.abc import AsyncGenerator
+from typing import Any, Protocol
+
+from vllm.v1.engine.async_llm import AsyncLLM
+
+
+class Observer(Protocol):
+    """Told by the engine, with the engine name of the request's adapter (None for the base); times in seconds."""
+
+    def first_token(self, name: str | None, since_arrival: float, queued: float) -> None: ...
+
+    def next_tokens(self, name: str | None, seconds_per_token: float, count: int) -> None: ...
+
+    def finished(self, name: str | None, prompt_tokens: int, completion_tokens: int) -> None: ...
+
+
+class MeasuredLLM(AsyncLLM):
+    """Measures where tokens leave the engine, so that streaming or not makes no difference to what is counted."""
+
+    observer: Observer | None = None
+
+    async def generate(self, *args: Any, **kwargs: Any) -> AsyncGenerator[Any, None]:
+        """As AsyncLLM's, observed."""
+        lora = kwargs.get("lora_request")
+        name = lora.lora_name if lora is not None else None
+        request = _Request(name, self.observer)
+        async for output in super().generate(*args, **kwargs):
+            request.saw(output)
+            yield output
+
+
+class _Request:
+    """One request's measurements. Its statistics are the engine's own where it gives them."""
+
+    def __init__(self, name: str | None, observer: Observer | None) -> None:
+        self.name, self.observer = name, observer
+        self.last: float | None = None
+        self.tokens = 0
+
+    def saw(self, output: Any) -> None:
+        """Takes in one output: new tokens of a stream, or all of them at the end."""
+        if self.observer is None:
+            return
+        stats, now = output.metrics, time.monotonic()
+        count = stats.num_generation_tokens if stats is not None else 0
+        if count and self.tokens == 0 and stats.first_token_latency:
+            self.observer.first_token(self.name, stats.first_token_latency, max(0.0, stats.scheduled_ts - stats.queued_ts))
+        elif count > self.tokens and self.last is not None:
+            self.observer.next_tokens(self.name, (now - self.last) / (count - self.tokens), count - self.tokens)
+        if output.finished:
+            if self.last is None and count > 1 and stats.last_token_ts > stats.first_token_ts:
+                self.observer.next_tokens(self.name, (stats.last_token_ts - stats.first_token_ts) / (count - 1), count - 1)
+            self.observer.finished(self.name, len(output.prompt_token_ids or ()), count)
+        self.tokens, self.last = count, now

@@ -1,0 +1,118 @@
+"""OpenAI's inference routes: vLLM's handlers, given the weights that the model id means, and made to say which they were."""
+
+import json
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+from contextlib import aclosing
+from typing import Any, Protocol
+
+from fastapi import APIRouter, Request
+from fastapi.responses import JSONResponse, Response, StreamingResponse
+from starlette.datastructures import State
+from starlette.types import Receive, Scope, Send
+from vllm.entrypoints.openai.chat_completion.protocol import ChatCompletionRequest
+from vllm.entrypoints.openai.completion.protocol import CompletionRequest
+from vllm.entrypoints.serve.engine.protocol import ErrorResponse
+from vllm.entrypoints.serve.exception_handling.error_response import create_error_response
+from vllm.entrypoints.serve.utils.api_utils import with_cancellation
+from vllm.exceptions import VLLMError
+
+from adapters.errors import BadInput
+from service.inference import HEADER, Admission, Lease
+
+# What vLLM's handlers raise for requests they cannot serve.
+_HANDLER_ERRORS = (VLLMError, ValueError, TypeError, OverflowError, NotImplementedError)
+_CLIENT_CLOSED = 499
+
+
+class Host(Protocol):
+    """The handlers of the engine that runs now; another set after a restart."""
+
+    handlers: State
+
+
+def openai_routes(host: Host, admission: Admission) -> APIRouter:
+    """POST /v1/completions and /v1/chat/completions."""
+    router = APIRouter(tags=["inference"])
+
+    @router.post("/v1/completions", summary="Complete a prompt")
+    @with_cancellation
+    async def completions(request: CompletionRequest, raw_request: Request) -> Response:
+        _refuse_unknown(request)
+        lease = await admission.admit(request.model, "/v1/completions")
+        return await _answer(lease, request, raw_request, host.handlers.openai_serving_completion.create_completion)
+
+    @router.post("/v1/chat/completions", summary="Answer a conversation")
+    @with_cancellation
+    async def chat_completions(request: ChatCompletionRequest, raw_request: Request) -> Response:
+        _refuse_unknown(request)
+        lease = await admission.admit(request.model, "/v1/chat/completions")
+        return await _answer(lease, request, raw_request, host.handlers.openai_serving_chat.create_chat_completion)
+
+    return router
+
+
+def _refuse_unknown(request: Any) -> None:
+    """vLLM takes unknown fields without a word; a misspelt one would silently change nothing."""
+    if request.model_extra:
+        name = sorted(request.model_extra)[0]
+        raise BadInput(f"unknown field {name!r}; leave it out or check its spelling", param=name, code="unknown_parameter")
+
+
+async def _answer(lease: Lease, request: Any, raw_request: Request, handler: Callable[..., Awaitable[Any]]) -> Response:
+    asked = request.model or lease.target.label
+    handed_over = False
+    status = _CLIENT_CLOSED
+    try:
+        # The engine's own name decides, never the one that was asked for: a switch in between changes nothing here.
+        engine_name = lease.target.version.name if lease.target.version else lease.target.label
+        result = await handler(request.model_copy(update={"model": engine_name}), raw_request)
+        headers = {HEADER: lease.target.header}
+        if isinstance(result, ErrorResponse):
+            status = result.error.code
+            return JSONResponse(_error_body(result), status_code=status, headers=headers)
+        if isinstance(result, AsyncGenerator):
+            stream = _rewritten(result, json.dumps(engine_name), asked, lease.target.fingerprint)
+            handed_over = True
+            return LeasedStream(stream, lease, headers)
+        result.model, result.system_fingerprint = asked, lease.target.fingerprint
+        status = 200
+        return JSONResponse(result.model_dump(), headers=headers)
+    except _HANDLER_ERRORS as error:
+        refused = create_error_response(error)
+        status = refused.error.code
+        return JSONResponse(_error_body(refused), status_code=status, headers={HEADER: lease.target.header})
+    finally:
+        if not handed_over:
+            lease.close(status)
+
+
+def _error_body(error: ErrorResponse) -> dict[str, Any]:
+    """OpenAI's shape: vLLM puts the status where OpenAI has a code."""
+    kind = "invalid_request_error" if error.error.code < 500 else "server_error"
+    code = "invalid_value" if error.error.code < 500 else "engine_error"
+    return {"error": {"message": error.error.message, "type": kind, "param": error.error.param, "code": code}}
+
+
+async def _rewritten(source: AsyncGenerator[str, None], engine_name: str, asked: str, fingerprint: str) -> AsyncIterator[str]:
+    """Each chunk names the model that was asked for, and what made it. One replacement a chunk: parsing would cost more."""
+    old = f'"model":{engine_name}'
+    new = f'"model":{json.dumps(asked)},"system_fingerprint":{json.dumps(fingerprint)}'
+    async with aclosing(source):
+        async for chunk in source:
+            yield chunk.replace(old, new, 1)
+
+
+class LeasedStream(StreamingResponse):
+    """A stream of events that holds its lease until the last of it is sent, or the client is gone."""
+
+    def __init__(self, content: AsyncIterator[str], lease: Lease, headers: dict[str, str]) -> None:
+        super().__init__(content, media_type="text/event-stream", headers=headers)
+        self._lease = lease
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        status = _CLIENT_CLOSED
+        try:
+            await super().__call__(scope, receive, send)
+            status = 200
+        finally:
+            self._lease.close(status)

@@ -1,0 +1,240 @@
+"""An adapter's life in a running service: uploaded, proven, promoted, rolled back, put out, deleted, and restored after a crash."""
+
+import asyncio
+import logging
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from adapters.archive import copy_folder
+from adapters.base import Base
+from adapters.check import Checked, check_adapter
+from adapters.errors import AdapterRefused, Conflict, PatchbayError
+from adapters.limits import Limits
+from adapters.manifest import Manifest
+from adapters.names import check_name
+from adapters.registry import PENDING, Adapter, Registry, Version
+from adapters.store import Store, disk_full_is_ours
+from service.engine.door import Engine
+from service.metrics import Metrics
+from service.probing import prove
+from service.residency import Residency
+
+log = logging.getLogger("patchbay")
+
+
+class Lifecycle:
+    """Changes to one name follow one another; those to different names do not wait for each other."""
+
+    def __init__(
+        self, base: Base, limits: Limits, engine: Engine, registry: Registry, store: Store, metrics: Metrics, capacity: int
+    ) -> None:
+        self.base, self.limits, self.engine, self.registry, self.store, self.metrics = (
+            base,
+            limits,
+            engine,
+            registry,
+            store,
+            metrics,
+        )
+        self.residency = Residency(engine, store, capacity, metrics, self._kept)
+        self._locks: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
+
+    def _kept(self) -> set[int]:
+        """Pinned adapters' live versions are never put out to make room."""
+        adapters = self.registry.state.adapters.values()
+        return {a.live_version.engine_id for a in adapters if a.pinned and a.live_version is not None}
+
+    def sweep(self) -> None:
+        """At start: what was half-done when the service last ended is gone, and known adapters are known to the metrics."""
+        for adapter in list(self.registry.state.adapters.values()):
+            for version in adapter.versions:
+                if version.status == PENDING or self.store.manifest(version.name, version.digest) is None:
+                    self.registry.discard(version)
+        state = self.registry.state
+        self.store.sweep({(v.name, v.digest) for a in state.adapters.values() for v in a.versions})
+        for name in state.adapters:
+            self.metrics.know(name)
+
+    async def restore(self) -> None:
+        """After the engine was built: live versions are resident again, pinned and default first, as many as there is room for."""
+        state = self.registry.state
+        first = sorted(state.adapters.values(), key=lambda a: (not a.pinned, a.name != state.default, a.name))
+        live = [a.live_version for a in first if a.live_version is not None]
+        for version, error in await self.residency.restore(live[: self.residency.capacity]):
+            log.error("could not restore %s: %s", version.engine_name, error.message)
+
+    async def upload(
+        self, files: Path, name: str, actor: str, *, live: bool = False, accept_base: bool = False
+    ) -> tuple[Manifest, bool]:
+        """Takes the adapter in the staged folder `files` into service: its manifest, and whether it is new.
+
+        Raises:
+            BadInput: the name cannot be used.
+            AdapterRefused: with every problem; nothing is kept of it, and what was live stays live.
+            StorageFull, Unavailable: likewise nothing is kept.
+        """
+        check_name(name, self.base.id)
+        try:
+            async with self._locks[name]:
+                return await self._take_in(files, name, actor, live, accept_base)
+        except AdapterRefused as error:
+            self.metrics.refused.labels(error.problems[0].code).inc()
+            raise
+
+    async def _take_in(self, files: Path, name: str, actor: str, live: bool, accept_base: bool) -> tuple[Manifest, bool]:
+        checked = await asyncio.to_thread(check_adapter, files, name, self.base, self.limits, accept_base)
+        there = self.store.manifest(name, checked.manifest.version)
+        if there is None:
+            there = await self._admit(files, checked, actor)
+            is_new = True
+        else:
+            is_new = False
+        adapter = self.registry.state.adapter(name)
+        if live or adapter.live is None:
+            await self._promote(adapter.version(there.version), actor, "promote")
+        return there, is_new
+
+    async def _admit(self, files: Path, checked: Checked, actor: str) -> Manifest:
+        """Published, loaded and proven; or gone without a trace."""
+        manifest = checked.manifest
+        with disk_full_is_ours():
+            await asyncio.to_thread(self.store.publish, files, manifest)
+        version = await asyncio.to_thread(self.registry.add, manifest, actor, PENDING)
+        self.metrics.know(manifest.name)
+        try:
+            manifest = await self._prove(version, checked)
+            await asyncio.to_thread(self.store.rewrite, manifest)
+            await asyncio.to_thread(self.registry.set_status, version, manifest.status)
+        except BaseException:  # whatever went wrong, an interrupt too: a version that was not proven is not kept
+            await self._discard(version)
+            raise
+        return manifest
+
+    async def _prove(self, version: Version, checked: Checked) -> Manifest:
+        entry = await self.residency.hold(version)
+        try:
+            target = self.residency.engine_version(version)
+            figures = await prove(self.engine, target, checked.probes, self.base.quantization is not None)
+        finally:
+            self.residency.release(entry)
+        status = "verified" if checked.probes else "unverified"
+        return checked.manifest.model_copy(update={"probe": figures, "status": status})
+
+    async def _discard(self, version: Version) -> None:
+        self.residency.retire(version)
+        self.registry.discard(version)
+        self.store.delete(version.name, version.digest)
+        if version.name not in self.registry.state.adapters:
+            self.metrics.forget(version.name)
+
+    async def promote(self, name: str, prefix: str, actor: str) -> Adapter:
+        """Switches a name to one of its versions. Requests under way finish on the old one."""
+        async with self._locks[name]:
+            return await self._promote(self.registry.state.adapter(name).version(prefix), actor, "promote")
+
+    async def rollback(self, name: str, actor: str) -> Adapter:
+        """Switches a name back to what it served before. Raises Conflict where there was nothing."""
+        async with self._locks[name]:
+            adapter = self.registry.state.adapter(name)
+            if adapter.previous is None:
+                raise Conflict(f"{name!r} has no version to go back to; promote one of its versions by its digest")
+            return await self._promote(adapter.version(adapter.previous), actor, "rollback")
+
+    async def _promote(self, version: Version, actor: str, action: str) -> Adapter:
+        """The new version is resident before the row changes, so that the switch costs no request a load."""
+        before = self.registry.state.adapter(version.name).live_version
+        if before == version:
+            return self.registry.state.adapter(version.name)
+        self.residency.recall(version)
+        self.residency.release(await self.residency.hold(version))
+        adapter = await asyncio.to_thread(self.registry.promote, version.name, version.digest, actor, action)
+        self.metrics.switches.labels(version.name).inc()
+        if before is not None:
+            self.residency.retire(before)
+        return adapter
+
+    async def set_default(self, name: str | None, actor: str) -> None:
+        """What the model id `default` means. Raises NotFound, or Conflict for a name without a live version."""
+        if name is not None and self.registry.state.adapter(name).live is None:
+            raise Conflict(f"{name!r} has no live version; promote one first")
+        await asyncio.to_thread(self.registry.set_default, name, actor)
+
+    async def load(self, name: str) -> Adapter:
+        """Makes a name's live version resident."""
+        adapter = self.registry.state.adapter(name)
+        if adapter.live_version is None:
+            raise Conflict(f"{name!r} has no live version to load; promote one first")
+        self.residency.release(await self.residency.hold(adapter.live_version))
+        return adapter
+
+    async def unload(self, name: str) -> Adapter:
+        """Puts a name's versions out of the engine; the next request loads what it needs again."""
+        adapter = self.registry.state.adapter(name)
+        if adapter.pinned:
+            raise Conflict(f"{name!r} is pinned; unpin it first (PUT /v1/adapters/{name}/pinned)")
+        for version in adapter.versions:
+            await self.residency.unload(version)
+        return adapter
+
+    async def set_pinned(self, name: str, pinned: bool, actor: str) -> Adapter:
+        """Pins a name, loading it, or unpins it. Raises Conflict when no place would be left for the others."""
+        state = self.registry.state
+        adapter = state.adapter(name)
+        others = sum(a.pinned for a in state.adapters.values() if a.name != name)
+        if pinned and others + 1 >= self.residency.capacity:
+            raise Conflict(
+                f"{others} adapters are pinned already, of {self.residency.capacity} places; one has to stay free for the others"
+            )
+        if pinned and adapter.live_version is not None:
+            self.residency.release(await self.residency.hold(adapter.live_version))
+        return await asyncio.to_thread(self.registry.set_pinned, name, pinned, actor)
+
+    async def delete_version(self, name: str, prefix: str, actor: str) -> None:
+        """Deletes a version that is not live; requests that use it finish first."""
+        async with self._locks[name]:
+            version = self.registry.state.adapter(name).version(prefix)
+            await asyncio.to_thread(self.registry.delete_version, version, actor)
+            await self._remove([version])
+
+    async def delete(self, name: str, actor: str) -> None:
+        """Deletes a name and all its versions; requests under way finish first."""
+        async with self._locks[name]:
+            versions = self.registry.state.adapter(name).versions
+            await asyncio.to_thread(self.registry.delete_adapter, name, actor)
+            await self._remove(versions)
+            self.metrics.forget(name)
+
+    async def _remove(self, versions: Sequence[Version]) -> None:
+        """No request can find these any more; when the last of those under way has ended, the files go."""
+        for version in versions:
+            self.residency.retire(version)
+        for version in versions:
+            await self.residency.drained(version)
+            await asyncio.to_thread(self.store.delete, version.name, version.digest)
+
+    def check_folders(self, folders: tuple[tuple[str, Path], ...]) -> None:
+        """Looks at the adapters given at start before the engine is built. Raises what upload does, naming the option."""
+        for name, folder in folders:
+            with _naming(name, folder), self.store.stage() as staged:
+                check_name(name, self.base.id)
+                copy_folder(folder, staged / "files")
+                check_adapter(staged / "files", name, self.base, self.limits)
+
+    async def take_folders(self, folders: tuple[tuple[str, Path], ...]) -> None:
+        """Adapters given at start by folder; each becomes its name's live version. Raises what upload does."""
+        for name, folder in folders:
+            with _naming(name, folder), self.store.stage() as staged:
+                await asyncio.to_thread(copy_folder, folder, staged / "files")
+                await self.upload(staged / "files", name, "command line", live=True)
+
+
+@contextmanager
+def _naming(name: str, folder: Path) -> Iterator[None]:
+    """An error inside says which --adapter it is about."""
+    try:
+        yield
+    except PatchbayError as error:
+        error.message = f"--adapter {name}={folder}: {error.message}"
+        raise

@@ -1,0 +1,139 @@
+"""One running service: its parts, put together once, and what starts, restores and ends them."""
+
+import asyncio
+import fcntl
+import logging
+import os
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import IO, ParamSpec, TypeVar
+
+from adapters.base import Base
+from adapters.errors import Conflict, PatchbayError
+from adapters.registry import Registry
+from adapters.store import Store
+from service.admission import Desk
+from service.engine.door import Engine
+from service.evaluations import Evaluations
+from service.files import Files
+from service.lifecycle import Lifecycle
+from service.memory import proportional_bytes
+from service.metrics import Metrics, Snapshot
+from service.settings import Settings
+
+log = logging.getLogger("patchbay")
+_RESTART_PAUSE = 2.0
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+class Runtime:
+    """What the routes work with. `make_engine` is called once, with the observer that its requests are told to."""
+
+    def __init__(self, settings: Settings, base: Base, make_engine: Callable[[Base, Settings, Metrics], Engine]) -> None:
+        self.settings, self.base = settings, base
+        self._lock = _lock_home(settings.home)
+        self.metrics = Metrics(base.id)
+        self.registry = Registry(settings.database)
+        self.store = Store(settings.home)
+        self.engine = make_engine(base, settings, self.metrics)
+        self.lifecycle = Lifecycle(
+            base, settings.limits, self.engine, self.registry, self.store, self.metrics, settings.max_resident
+        )
+        self.desk = Desk(base, self.registry, self.lifecycle.residency, self.metrics)
+        self.files = Files(settings.home / "files", settings.file_bytes)
+        self.evaluations = Evaluations(
+            self.registry,
+            self.desk,
+            self.engine,
+            self.files,
+            self.metrics,
+            settings.home / "files",
+            settings.evaluation_concurrency,
+        )
+        self.restored = False
+        self.failure: str | None = None
+        self.on_failure: Callable[[], None] = lambda: None
+        self.lifecycle.sweep()
+        self.lifecycle.check_folders(settings.adapters)
+        self.metrics.watch(self._snapshot)
+
+    async def in_thread(self, call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Runs what waits for the disk or the database off the event loop."""
+        return await asyncio.to_thread(call, *args, **kwargs)
+
+    @property
+    def is_ready(self) -> bool:
+        """The engine answers, and what shall serve does."""
+        return self.engine.state == "ready" and self.restored
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """Starts the engine in the background; at the end lets evaluations and the engine end."""
+        keeper = asyncio.create_task(self._keep_running())
+        try:
+            yield
+        finally:
+            keeper.cancel()
+            await self.evaluations.stop()
+            await self.engine.stop()
+            self.registry.close()
+            self._lock.close()
+
+    async def _keep_running(self) -> None:
+        """The engine for as long as the service lives: built, and built again whenever it dies."""
+        first = True
+        while True:
+            try:
+                await self.engine.start()
+                await self.lifecycle.restore()
+                if first:
+                    await self.lifecycle.take_folders(self.settings.adapters)
+                    self.evaluations.resume()
+            except PatchbayError as error:
+                return self._fail(error.message)
+            except Exception as error:  # the first failure is the configuration's; a later one may pass
+                log.exception("the engine could not be started")
+                if first:
+                    return self._fail(f"the engine could not be started: {error}")
+                await asyncio.sleep(_RESTART_PAUSE)
+                continue
+            self.restored, first = True, False
+            log.info("ready: %s with %d adapters", self.base.id, len(self.registry.state.adapters))
+            await self.engine.died()
+            self.restored = False
+            self.metrics.restarts.inc()
+            log.error("the engine died; building it again")
+
+    def _fail(self, reason: str) -> None:
+        """A service that cannot begin ends, and says why; whoever started it decides what next."""
+        self.failure = reason
+        self.on_failure()
+
+    def _snapshot(self) -> Snapshot:
+        residency = self.lifecycle.residency
+        sizes = dict.fromkeys(self.registry.state.adapters, 0)
+        for version in residency.versions():
+            sizes[version.name] = sizes.get(version.name, 0) + version.tensor_bytes
+        live = (a.live_version for a in self.registry.state.adapters.values())
+        memory = {
+            **self.engine.memory(),
+            "adapters": sum(sizes.values()),
+            "frontend": proportional_bytes([os.getpid()]),
+            "engine": proportional_bytes(self.engine.process_ids()),
+        }
+        resident = frozenset(v.name for v in live if v is not None and residency.is_resident(v))
+        return Snapshot(self.is_ready, memory, sizes, resident)
+
+
+def _lock_home(home: Path) -> IO[str]:
+    """Holds the home for this process. Raises Conflict when another service runs on it."""
+    home.mkdir(parents=True, exist_ok=True)
+    lock = (home / "service.lock").open("w")
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        lock.close()
+        raise Conflict(f"another service runs on {home}; stop it, or give this one another --home") from error
+    return lock

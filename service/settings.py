@@ -1,0 +1,76 @@
+"""What the service is told: one frozen object, built by the command line; the environment is read here alone."""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from adapters.limits import Limits
+
+LOOPBACK = ("127.0.0.1", "localhost", "::1")
+
+
+@dataclass(frozen=True)
+class Settings:
+    """`max_slots` adapters may share one batch, `max_resident` lie in the engine's memory ready to take a slot.
+
+    Times are seconds, sizes bytes. `engine` holds vLLM's own options by their names.
+    """
+
+    base: str
+    home: Path
+    host: str = "127.0.0.1"
+    port: int = 8000
+    max_slots: int = 4
+    max_resident: int = 32
+    limits: Limits = field(default_factory=Limits)
+    engine: Mapping[str, str] = field(default_factory=dict)
+    adapters: tuple[tuple[str, Path], ...] = ()
+    kv_cache: int = 2**30
+    file_bytes: int = 64 * 2**20
+    body_bytes: int = 16 * 2**20
+    drain_seconds: float = 30.0
+    evaluation_concurrency: int = 8
+
+    @property
+    def database(self) -> str:
+        """The registry's database, as SQLAlchemy names it."""
+        return f"sqlite:///{self.home / 'registry.db'}"
+
+
+def default_home() -> Path:
+    """The user's data folder, by the XDG rules; PATCHBAY_HOME wins."""
+    if given := os.environ.get("PATCHBAY_HOME"):
+        return Path(given)
+    data = os.environ.get("XDG_DATA_HOME")
+    return (Path(data) if data else Path.home() / ".local" / "share") / "patchbay"
+
+
+def engine_environment(has_gpu: bool) -> dict[str, str]:
+    """What the engine's processes need to find in their environment; nothing in it phones home."""
+    wanted = {
+        "VLLM_NO_USAGE_STATS": "1",
+        "DO_NOT_TRACK": "1",
+        "HF_HUB_DISABLE_TELEMETRY": "1",
+        "VLLM_PLUGINS": "patchbay_lora",
+        "VLLM_LOGGING_LEVEL": os.environ.get("VLLM_LOGGING_LEVEL", "WARNING"),
+        "VLLM_WORKER_MULTIPROC_METHOD": "spawn",
+        "TOKENIZERS_PARALLELISM": "false",
+    }
+    if not has_gpu:
+        wanted["LD_PRELOAD"] = ":".join(_preloads())
+    return {key: value for key, value in wanted.items() if value}
+
+
+def _preloads() -> list[str]:
+    """Intel's OpenMP, which vLLM's CPU kernels are bound to, and tcmalloc where the system has it; after what was set before."""
+    import sysconfig
+
+    found = [part for part in os.environ.get("LD_PRELOAD", "").split(":") if part]
+    openmp = Path(sysconfig.get_path("data")) / "lib" / "libiomp5.so"
+    places = ("/usr/lib/x86_64-linux-gnu", "/usr/lib/aarch64-linux-gnu", "/usr/lib64", "/usr/lib")
+    tcmalloc = [Path(place) / "libtcmalloc_minimal.so.4" for place in places]
+    for library in (openmp, next((path for path in tcmalloc if path.exists()), None)):
+        if library is not None and library.exists() and str(library) not in found:
+            found.append(str(library))
+    return found
