@@ -17,7 +17,7 @@ MAX_ALPHA = 1e5
 _FREE = frozenset(
     ("task_type", "peft_type", "peft_version", "base_model_name_or_path", "revision", "inference_mode", "r", "target_modules",
      "exclude_modules", "lora_alpha", "lora_dropout", "bias", "use_rslora", "init_lora_weights", "layers_to_transform", "layers_pattern",
-     "rank_pattern", "alpha_pattern", "loftq_config", "eva_config", "lora_ga_config", "qalora_group_size", "ensure_weight_tying")
+     "rank_pattern", "alpha_pattern", "megatron_core", "loftq_config", "eva_config", "lora_ga_config", "qalora_group_size", "ensure_weight_tying")
 )  # fmt: skip
 _REASONS = {
     "use_dora": "DoRA cannot be served as an adapter; merge it into the base",
@@ -31,7 +31,7 @@ _REASONS = {
 # Inits that only set A and B; the others (PiSSA, OLoRA, CorDA, LoftQ) change the base's weights as PEFT loads the adapter.
 _PLAIN_INITS = ("gaussian", "eva", "orthogonal", "mica", "lora_ga")
 # Keys of rank_pattern become regular expressions in engines: names, dots and anchors only.
-_SAFE_PATTERN = re.compile(r"^\^?[\w.\\]{1,200}\$?$")
+_SAFE_PATTERN = re.compile(r"^\^?(?:[\w.]|\\\.){1,200}\$?$")
 
 
 @dataclass(frozen=True)

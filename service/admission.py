@@ -4,8 +4,10 @@ import time
 from dataclasses import dataclass, field
 
 from adapters.base import Base
+from adapters.errors import Unavailable
 from adapters.registry import Registry
-from service.inference import Target
+from service.engine.door import Engine
+from service.inference import RETRY_AFTER, Target
 from service.metrics import Metrics
 from service.residency import Residency, Resident
 from service.routing import resolve
@@ -36,8 +38,8 @@ class Held:
 class Desk:
     """See service.inference.Admission, which this is."""
 
-    def __init__(self, base: Base, registry: Registry, residency: Residency, metrics: Metrics) -> None:
-        self._base, self._registry, self._residency, self._metrics = base, registry, residency, metrics
+    def __init__(self, base: Base, engine: Engine, registry: Registry, residency: Residency, metrics: Metrics) -> None:
+        self._base, self._engine, self._registry, self._residency, self._metrics = base, engine, registry, residency, metrics
 
     @property
     def base_id(self) -> str:
@@ -52,6 +54,8 @@ class Desk:
     async def admit(self, model: str | None, route: str) -> Held:
         """A hold on what `model` means now; the version does not change under a request that is in."""
         began = time.monotonic()
+        if self._engine.state != "ready":
+            raise Unavailable(f"the engine is {self._engine.state}", retry_after=RETRY_AFTER)
         version = resolve(self._registry.state, self._base.id, model)
         base = f"{self._base.id}@{self._base.digest[:19]}"
         if version is None:

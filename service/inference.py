@@ -38,3 +38,5 @@ class Admission(Protocol):
 
 
 HEADER = "X-Patchbay-Adapter"
+# Seconds after which a request may be made again that came while the engine was not ready.
+RETRY_AFTER = 5.0

@@ -130,17 +130,12 @@ class Lifecycle:
             self.metrics.forget(version.name)
 
     async def promote(self, name: str, prefix: str, actor: str) -> Adapter:
-        """Switches a name to one of its versions. Requests under way finish on the old one."""
-        async with self._locks[name]:
-            return await self._promote(self.registry.state.adapter(name).version(prefix), actor, "promote")
-
-    async def rollback(self, name: str, actor: str) -> Adapter:
-        """Switches a name back to what it served before. Raises Conflict where there was nothing."""
+        """Switches a name to one of its versions (a rollback where it is the one before). Requests under way finish on the old one."""
         async with self._locks[name]:
             adapter = self.registry.state.adapter(name)
-            if adapter.previous is None:
-                raise Conflict(f"{name!r} has no version to go back to; promote one of its versions by its digest")
-            return await self._promote(adapter.version(adapter.previous), actor, "rollback")
+            version = adapter.version(prefix)
+            action = "rollback" if version.digest == adapter.previous else "promote"
+            return await self._promote(version, actor, action)
 
     async def _promote(self, version: Version, actor: str, action: str) -> Adapter:
         """The new version is resident before the row changes, so that the switch costs no request a load."""

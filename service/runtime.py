@@ -41,7 +41,7 @@ class Runtime:
         self.lifecycle = Lifecycle(
             base, settings.limits, self.engine, self.registry, self.store, self.metrics, settings.max_resident
         )
-        self.desk = Desk(base, self.registry, self.lifecycle.residency, self.metrics)
+        self.desk = Desk(base, self.engine, self.registry, self.lifecycle.residency, self.metrics)
         self.files = Files(settings.home / "files", settings.file_bytes)
         self.evaluations = Evaluations(
             self.registry,

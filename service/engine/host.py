@@ -14,6 +14,7 @@ from vllm import SamplingParams
 from vllm.engine.arg_utils import AsyncEngineArgs
 from vllm.entrypoints.launchers.api_server.app_state import init_app_state
 from vllm.exceptions import VLLMClientError
+from vllm.inputs.engine import tokens_input
 from vllm.lora.request import LoRARequest
 from vllm.sampling_params import RequestOutputKind
 from vllm.v1.engine.exceptions import EngineDeadError, EngineGenerateError
@@ -28,10 +29,9 @@ from service.engine.door import EngineState
 from service.engine.measured import MeasuredLLM, Observer
 from service.engine.openai import openai_routes
 from service.engine.version import EngineVersion
-from service.inference import Admission
+from service.inference import RETRY_AFTER, Admission
 from service.settings import Settings
 
-_RETRY_STARTING = 5.0
 _POLL = 0.25
 
 
@@ -63,6 +63,13 @@ class VllmEngine:
             raise
         self.handlers = handlers
         self.state = "ready"
+        await self._warm_up()
+
+    async def _warm_up(self) -> None:
+        """The first requests of each kind make the engine prepare itself for seconds; no user should be the one who waits."""
+        for text in ("warm up", "warm up a little longer"):
+            await self.complete(text, None, 4)
+            await self.score_tokens(self.encode_text(text), None)
 
     def _build(self) -> MeasuredLLM:
         arguments = AsyncEngineArgs.from_cli_args(self._args)
@@ -84,9 +91,7 @@ class VllmEngine:
 
     def _ready(self) -> MeasuredLLM:
         if self.state != "ready" or self._llm is None or self._llm.errored:
-            raise Unavailable(
-                f"the engine is {self.state if self.state != 'ready' else 'restarting'}", retry_after=_RETRY_STARTING
-            )
+            raise Unavailable(f"the engine is {self.state if self.state != 'ready' else 'restarting'}", retry_after=RETRY_AFTER)
         return self._llm
 
     async def load(self, version: EngineVersion) -> None:
@@ -95,7 +100,7 @@ class VllmEngine:
         try:
             await llm.add_lora(request)
         except EngineDeadError as error:
-            raise Unavailable("the engine died while it loaded the adapter", retry_after=_RETRY_STARTING) from error
+            raise Unavailable("the engine died while it loaded the adapter", retry_after=RETRY_AFTER) from error
         except Exception as error:  # the engine core sends every error of its worker back as a plain Exception
             raise AdapterRefused((Problem("engine_refused", f"the engine would not load it: {error}"),)) from error
         self.handlers.openai_serving_models.lora_requests[version.name] = request
@@ -110,7 +115,7 @@ class VllmEngine:
             await llm.remove_lora(engine_id)
             return engine_id not in await llm.list_loras()
         except EngineDeadError as error:
-            raise Unavailable("the engine died", retry_after=_RETRY_STARTING) from error
+            raise Unavailable("the engine died", retry_after=RETRY_AFTER) from error
 
     async def resident(self) -> set[int]:
         """The engine ids whose weights are in the engine."""
@@ -141,14 +146,14 @@ class VllmEngine:
         self._number += 1
         lora = _lora_request(version) if version else None
         stream: AsyncGenerator[Any, None] = llm.generate(
-            {"prompt_token_ids": list(ids)}, params, f"patchbay-{os.getpid()}-{self._number}", lora_request=lora
+            tokens_input(list(ids)), params, f"patchbay-{os.getpid()}-{self._number}", lora_request=lora
         )
         last = None
         try:
             async for output in stream:
                 last = output
         except (EngineDeadError, EngineGenerateError) as error:
-            raise Unavailable(f"the engine failed: {error}", retry_after=_RETRY_STARTING) from error
+            raise Unavailable(f"the engine failed: {error}", retry_after=RETRY_AFTER) from error
         except (VLLMClientError, ValueError) as error:
             raise BadInput(f"the engine does not take this input: {error}") from error
         return last

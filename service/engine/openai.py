@@ -15,9 +15,10 @@ from vllm.entrypoints.serve.engine.protocol import ErrorResponse
 from vllm.entrypoints.serve.exception_handling.error_response import create_error_response
 from vllm.entrypoints.serve.utils.api_utils import with_cancellation
 from vllm.exceptions import VLLMError
+from vllm.v1.engine.exceptions import EngineDeadError, EngineGenerateError
 
-from adapters.errors import BadInput
-from service.inference import HEADER, Admission, Lease
+from adapters.errors import BadInput, Unavailable
+from service.inference import HEADER, RETRY_AFTER, Admission, Lease
 
 # What vLLM's handlers raise for requests they cannot serve.
 _HANDLER_ERRORS = (VLLMError, ValueError, TypeError, OverflowError, NotImplementedError)
@@ -77,6 +78,9 @@ async def _answer(lease: Lease, request: Any, raw_request: Request, handler: Cal
         result.model, result.system_fingerprint = asked, lease.target.fingerprint
         status = 200
         return JSONResponse(result.model_dump(), headers=headers)
+    except (EngineDeadError, EngineGenerateError) as error:
+        status = 503
+        raise Unavailable("the engine failed while it answered; it is being built again", retry_after=RETRY_AFTER) from error
     except _HANDLER_ERRORS as error:
         refused = create_error_response(error)
         status = refused.error.code
