@@ -5,6 +5,7 @@ import math
 import random
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -111,10 +112,10 @@ async def evaluate(
     gate = asyncio.Semaphore(concurrency)
     taken = [Taken([None] * len(asked.rows), [None] * len(asked.rows)) for _ in models]
 
-    async def one(call: Awaitable[Any], into: list[Any], index: int) -> None:
+    async def one(call: Callable[[], Awaitable[Any]], into: list[Any], index: int) -> None:
         nonlocal done
         async with gate:
-            into[index] = await call
+            into[index] = await call()
         done += 1
         on_progress(done, total)
 
@@ -124,9 +125,9 @@ async def evaluate(
             for which, got in zip(models, taken, strict=True):
                 for metric_need in sorted({metric.needs for metric in asked.metrics}):
                     if metric_need == "score":
-                        group.create_task(one(which.score(row), got.scores, index))
+                        group.create_task(one(partial(which.score, row), got.scores, index))
                     else:
-                        group.create_task(one(which.complete(row.question, asked.max_tokens), got.completions, index))
+                        group.create_task(one(partial(which.complete, row.question, asked.max_tokens), got.completions, index))
     return await asyncio.to_thread(_report, model.id, baseline.id if baseline else None, asked, taken)
 
 

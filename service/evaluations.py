@@ -5,6 +5,7 @@ import json
 import logging
 import os
 import secrets
+import time
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -28,6 +29,7 @@ ROUTE = "/v1/evaluations"
 _QUEUE = 32
 _PENDING = ("queued", "running")
 _TRIES = 3
+_PATIENCE = 300.0
 
 
 class EvaluationRequest(BaseModel):
@@ -156,16 +158,19 @@ class Evaluations:
             except* Unavailable as group:
                 if attempt == _TRIES:
                     raise group.exceptions[0] from None
-                await asyncio.sleep(min(10.0, self._retry_after(group.exceptions)))
+                await self._engine_back()
             else:
                 await asyncio.to_thread(self._store_samples, body["id"], report)
                 body |= report.to_json() | {"model": body["model"], "baseline": body["baseline"]}
                 self._finish(body, "completed", None)
                 return
 
-    @staticmethod
-    def _retry_after(errors: Iterable[BaseException]) -> float:
-        return max((error.retry_after for error in errors if isinstance(error, Unavailable)), default=1.0)
+    async def _engine_back(self) -> None:
+        """Returns when the engine answers again, or after so long that it will not."""
+        ends = time.monotonic() + _PATIENCE
+        await asyncio.sleep(1.0)  # a death is noticed a moment after the request that it ended
+        while self._engine.state != "ready" and time.monotonic() < ends:
+            await asyncio.sleep(0.5)
 
     async def _evaluate(self, body: dict[str, Any], prepared: Plan) -> Report:
         model = await self._desk.admit(body["model"], ROUTE)

@@ -64,6 +64,7 @@ class VllmEngine:
         self.handlers = handlers
         self.state = "ready"
         await self._warm_up()
+        self._llm.observer = self._observer  # only now: a warm-up is no one's request
 
     async def _warm_up(self) -> None:
         """The first requests of each kind make the engine prepare itself for seconds; no user should be the one who waits."""
@@ -74,7 +75,6 @@ class VllmEngine:
     def _build(self) -> MeasuredLLM:
         arguments = AsyncEngineArgs.from_cli_args(self._args)
         llm: MeasuredLLM = MeasuredLLM.from_engine_args(arguments)
-        llm.observer = self._observer
         return llm
 
     async def stop(self) -> None:

@@ -13,6 +13,9 @@ Rows = slice | torch.Tensor
 Groups = list[tuple[int, Rows]]
 
 
+_LIVE_SLOTS: dict[int, tuple[int, frozenset[int]]] = {}
+
+
 class GroupedLora(PunicaWrapperCPU):
     """Weights come stacked by slot: A (slots, 1, r, in), B (slots, 1, out, r), padded with zeros to the largest r."""
 
@@ -20,14 +23,16 @@ class GroupedLora(PunicaWrapperCPU):
         super().__init__(*args, **kwargs)
         self._token_groups: Groups = []
         self._sampler_groups: Groups = []
+        self._slots: list[int] = []
 
     def update_metadata(
         self, mapping: Any, lora_index_to_id: list[int | None], max_loras: int, vocab_size: int, **kwargs: Any
     ) -> None:
         """Groups the step's rows once, for all layers."""
         super().update_metadata(mapping, lora_index_to_id, max_loras, vocab_size, **kwargs)
-        self._token_groups = _groups(self.token_lora_indices)
-        self._sampler_groups = _groups(self.sampler_indices)
+        self._slots = self.token_lora_indices.tolist()
+        self._token_groups = _groups(self._slots)
+        self._sampler_groups = _groups(self.sampler_indices.tolist())
 
     def add_lora_linear(
         self,
@@ -101,16 +106,50 @@ class GroupedLora(PunicaWrapperCPU):
         scale: float,
         **kwargs: Any,
     ) -> None:
-        """y += x A^T B^T scale for the rows that are sampled; y is (rows, vocabulary)."""
+        """y += x A^T B^T scale for the rows whose logits are asked for; y is (rows, vocabulary)."""
+        touched = _touched(lora_b_stacked)
+        if not touched:
+            return
         y, x = y.view(-1, y.shape[-1]), x.view(-1, x.shape[-1])
-        for slot, rows in self._sampler_groups:
+        for slot, rows in self._logit_groups(x):
+            if slot not in touched:
+                continue
             b = lora_b_stacked[slot, 0]
             _add(y, rows, slice(0, b.shape[0]), _shrunk(x[rows], lora_a_stacked[slot, 0], scale), b)
 
+    def _logit_groups(self, x: torch.Tensor) -> Groups:
+        """The sampled rows' groups; for a prompt's log-probabilities, those of the rows that `x` is a view of.
 
-def _groups(indices: torch.Tensor) -> Groups:
+        vLLM asks for the latter one request at a time, with a slice of the step's hidden states, and
+        its own wrapper takes the sampled rows' adapters for them.
+        """
+        if not prompt_logprobs.under_way:
+            return self._sampler_groups
+        first = x.storage_offset() // x.shape[-1]
+        return _groups(self._slots[first : first + x.shape[0]])
+
+
+class PromptLogprobs:
+    """Set while vLLM computes log-probabilities of prompts (service.engine.plugin sees to it)."""
+
+    under_way = False
+
+
+prompt_logprobs = PromptLogprobs()
+
+
+def _touched(stacked: torch.Tensor) -> frozenset[int]:
+    """The slots whose B is not zero; looked at again only when the tensor has been written to."""
+    key = stacked.data_ptr()
+    known = _LIVE_SLOTS.get(key)
+    if known is None or known[0] != stacked._version:
+        known = (stacked._version, frozenset(slot for slot in range(len(stacked)) if bool(stacked[slot].any())))
+        _LIVE_SLOTS[key] = known
+    return known[1]
+
+
+def _groups(slots: list[int]) -> Groups:
     """(slot, its rows) for each slot in use; rows are a slice where they follow one another, which spares a copy."""
-    slots = indices.tolist()
     by_slot: dict[int, list[int]] = {}
     for row, slot in enumerate(slots):
         if slot >= 0:
