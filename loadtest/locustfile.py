@@ -89,9 +89,9 @@ class Reader(HttpUser):
 
     def _is_right(self, model: str, made_by: str) -> bool:
         if model == self.base:
-            return made_by == "base"
+            return bool(made_by == "base")
         name, _, version = made_by.partition("@")
-        return name == model and version in self.versions[model]
+        return bool(name == model and version in self.versions[model])
 
 
 @events.quitting.add_listener

@@ -25,6 +25,14 @@ class Client:
 
     def call(self, method: str, path: str, **kwargs: Any) -> Any:
         """One request; the answer's JSON, or None where it is empty."""
+        answer = self._answer(method, path, **kwargs)
+        return answer.json() if answer.content else None
+
+    def call_text(self, path: str) -> str:
+        """A GET of something that is not JSON."""
+        return self._answer("GET", path).text
+
+    def _answer(self, method: str, path: str, **kwargs: Any) -> httpx.Response:
         try:
             answer = self._http.request(method, path, **kwargs)
         except httpx.ConnectError as error:
@@ -35,7 +43,7 @@ class Client:
             raise PatchbayError(f"{method} {self.url}{path} failed: {error}") from error
         if answer.is_error:
             raise PatchbayError(_message(answer))
-        return answer.json() if answer.content else None
+        return answer
 
     def wait_ready(self, seconds: float, while_waiting: Callable[[], None] = lambda: None) -> None:
         """Returns when requests are answered. Raises Unavailable after `seconds`."""

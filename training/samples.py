@@ -177,7 +177,7 @@ def _extract(rng: random.Random) -> tuple[Row, frozenset[str]]:
         "day": values["day"],
     }
     text = rng.choice(_ORDERS).format(**order)
-    copied = frozenset((order["customer"], order["item"], order["town"]))
+    copied = frozenset((values["customer"], values["item"], values["town"]))
     return {"prompt": f"{text[0].upper()}{text[1:]}\nOrder:", "completion": " " + json.dumps(order, ensure_ascii=False)}, copied
 
 

@@ -27,7 +27,8 @@ def unpacked(tmp_path: Path, content: bytes, limits: Limits | None = None) -> di
 def test_a_good_archive_of_each_kind(tmp_path: Path, good: dict[str, bytes], folder: str) -> None:
     files = {folder + name: content for name, content in good.items()}
     for number, content in enumerate((zip_of(files), tar_of(files), tar_of(files, mode="w"))):
-        assert unpacked(tmp_path / str(number) if (tmp_path / str(number)).mkdir() is None else tmp_path, content) == good
+        (tmp_path / str(number)).mkdir()
+        assert unpacked(tmp_path / str(number), content) == good
 
 
 @pytest.mark.parametrize(

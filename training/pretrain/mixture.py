@@ -77,13 +77,20 @@ def draw_document(rng: random.Random, progress: float) -> Document:
 
 def encode(document: Document, tokenizer: Tokenizer) -> tuple[list[int], list[int]]:
     """Token ids and labels of a document, from the beginning-of-text token to the end-of-text token."""
-    ids, labels = [tokenizer.token_to_id(BOS)], [IGNORED]
+    ids, labels = [_special(tokenizer, BOS)], [IGNORED]
     for segment in document:
         piece = tokenizer.encode(segment.text, add_special_tokens=False).ids
         ids += piece
         labels += piece if segment.trained else [IGNORED] * len(piece)
-    end = tokenizer.token_to_id(EOS)
+    end = _special(tokenizer, EOS)
     return [*ids, end], [*labels, end]
+
+
+def _special(tokenizer: Tokenizer, token: str) -> int:
+    found = tokenizer.token_to_id(token)
+    if found is None:
+        raise ValueError(f"the tokenizer has no {token!r}; it was not made by training.pretrain.tokenizer")
+    return int(found)
 
 
 def batch(

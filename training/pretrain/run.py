@@ -181,7 +181,7 @@ def _step(
     loss.backward()  # type: ignore[no-untyped-call]  # torch leaves it unannotated
     torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
     for optimizer in (muon, adam):
-        optimizer.step()
+        optimizer.step()  # type: ignore[no-untyped-call]
         optimizer.zero_grad(set_to_none=True)
     return float(loss)
 

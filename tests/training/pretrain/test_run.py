@@ -98,7 +98,7 @@ def test_the_rate_warms_up_holds_and_falls_to_nought() -> None:
 
 
 def test_a_blank_model_fails_the_exam() -> None:
-    tokenizer = run.train_tokenizer(_short_text(1, 1), 600)
+    tokenizer = train_tokenizer(_short_text(1, 1), 600)
     torch.manual_seed(0)
     model = run._new_model(Recipe(tokens=1, vocabulary=600, hidden=64, intermediate=64, layers=1, heads=2))
     report = examine(model, tokenizer)

@@ -1,0 +1,118 @@
+"""Small stand-ins for the engine: they keep count of what they are asked, and answer at once."""
+
+import asyncio
+from collections.abc import Sequence
+from typing import Any
+
+from fastapi import APIRouter, Request
+from fastapi.responses import JSONResponse
+
+from adapters.errors import AdapterRefused, Problem, Unavailable
+from evaluation.model import Completion
+from evaluation.rows import Row
+from evaluation.tokens import EncodedRow
+from service.engine.version import EngineVersion
+from service.inference import HEADER, Admission
+
+
+class FakeEngine:
+    """See service.engine.door.Engine. An answer is the engine name of the weights that gave it."""
+
+    max_length = 1024
+
+    def __init__(self) -> None:
+        self.state = "starting"
+        self.failure: str | None = None
+        self.held: dict[int, str] = {}
+        self.loads: list[str] = []
+        self.refuse_next: str | None = None
+        self.no_effect = False
+        self.slow: asyncio.Event | None = None
+        self.most_held = 0
+        self._dead = asyncio.Event()
+
+    async def start(self) -> None:
+        self.held.clear()
+        self._dead.clear()
+        self.state = "ready"
+
+    async def stop(self) -> None:
+        self.state = "stopped"
+
+    async def died(self) -> None:
+        await self._dead.wait()
+        self.state = "failed"
+
+    def die(self) -> None:
+        """As if its process had been killed."""
+        self.state = "failed"
+        self._dead.set()
+
+    def _ready(self) -> None:
+        if self.state != "ready":
+            raise Unavailable(f"the engine is {self.state}", retry_after=5)
+
+    async def load(self, version: EngineVersion) -> None:
+        self._ready()
+        await asyncio.sleep(0.01)
+        if self.refuse_next:
+            reason, self.refuse_next = self.refuse_next, None
+            raise AdapterRefused((Problem("engine_refused", reason),))
+        self.held[version.engine_id] = version.name
+        self.loads.append(version.name)
+        self.most_held = max(self.most_held, len(self.held))
+
+    async def unload(self, engine_id: int) -> bool:
+        self._ready()
+        await asyncio.sleep(0.01)
+        self.held.pop(engine_id, None)
+        return True
+
+    async def resident(self) -> set[int]:
+        return set(self.held)
+
+    def _weights(self, version: EngineVersion | None) -> str:
+        self._ready()
+        if version is None:
+            return "base"
+        if self.held.get(version.engine_id) != version.name:
+            raise AssertionError(f"{version.name} was used while it was not resident")
+        return version.name
+
+    async def complete(self, prompt: Any, version: EngineVersion | None, max_tokens: int) -> Completion:
+        if self.slow is not None:
+            await self.slow.wait()
+        return Completion(self._weights(version), 1, 0.001)
+
+    async def score_tokens(self, ids: Sequence[int], version: EngineVersion | None) -> list[float]:
+        shift = 0.0 if self._weights(version) == "base" or self.no_effect else 0.5
+        return [-1.0 - shift] * (len(ids) - 1)
+
+    def encode(self, row: Row) -> EncodedRow:
+        return EncodedRow(self.encode_text(str(row.prompt)), self.encode_text(str(row.answer)))
+
+    def encode_text(self, text: str) -> tuple[int, ...]:
+        return tuple(text.encode())
+
+    def process_ids(self) -> list[int]:
+        return []
+
+    def memory(self) -> dict[str, int]:
+        return {"weights": 1000, "kv_cache": 2000}
+
+    def routes(self, admission: Admission) -> APIRouter:
+        router = APIRouter()
+
+        @router.post("/v1/completions")
+        async def completions(request: Request) -> JSONResponse:
+            body = await request.json()
+            lease = await admission.admit(body.get("model"), "/v1/completions")
+            try:
+                made = await self.complete(body["prompt"], lease.target.version, 8)
+                return JSONResponse(
+                    {"model": body.get("model"), "choices": [{"text": made.text}]}, headers={HEADER: lease.target.header}
+                )
+            finally:
+                lease.close(200)
+
+        return router
