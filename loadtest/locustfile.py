@@ -42,7 +42,7 @@ class Reader(HttpUser):
         if SCENARIO["mix"] == "base" or not self.models:
             return str(self.base)
         if SCENARIO["mix"] == "one":
-            return self.models[0]
+            return str(self.models[0])
         ranked = [*self.models, self.base]
         return str(self.random.choices(ranked, [1 / (rank + 1) for rank in range(len(ranked))])[0])
 

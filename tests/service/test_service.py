@@ -35,7 +35,7 @@ def test_upload_ask_promote_roll_back(start: Start, adapters: Adapters) -> None:
             assert (await s.ask("default")).headers["X-Patchbay-Adapter"] == f"a@{two}"
             shown = (await s.http.get("/v1/adapters/a")).json()
             assert shown["previous"] == one
-            assert [e["action"] for e in shown["events"]] == ["promote", "upload", "promote", "upload"]
+            assert [e["action"] for e in shown["events"]] == ["default", "promote", "upload", "promote", "upload"]
             models = [m["id"] for m in (await s.http.get("/v1/models")).json()["data"]]
             assert models == ["embedded", "a", "default"]
 

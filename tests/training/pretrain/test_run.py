@@ -12,6 +12,7 @@ from adapters.errors import BadInput
 from training.pretrain import mixture, run
 from training.pretrain.exam import examine
 from training.pretrain.run import Recipe, pretrain
+from training.pretrain.tokenizer import train_tokenizer
 
 
 @pytest.fixture
