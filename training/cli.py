@@ -18,7 +18,8 @@ def _quiet() -> None:
     for name in ("HF_HUB_DISABLE_TELEMETRY", "DISABLE_TELEMETRY", "TRL_DISABLE_TELEMETRY"):
         os.environ[name] = "1"
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
-    logging.getLogger("transformers").setLevel(logging.ERROR)
+    for library in ("transformers", "bitsandbytes"):
+        logging.getLogger(library).setLevel(logging.ERROR)
 
 
 def train(

@@ -6,6 +6,7 @@ from typing import Any
 import torch
 from peft import LoraConfig, get_peft_model
 from transformers import AutoModelForCausalLM, AutoTokenizer
+from transformers.utils import logging as transformers_logging
 
 from adapters.base import Base
 from adapters.errors import BadInput
@@ -31,6 +32,7 @@ def load_model(base: Base, seed: int) -> Any:
             f"{base.id} is quantized ({base.quantization}); train on the base it was made from: {base.origins}", param="base"
         )
     torch.manual_seed(seed)
+    transformers_logging.disable_progress_bar()  # the training bar is the one that means something
     return AutoModelForCausalLM.from_pretrained(base.path, dtype=torch.float32, local_files_only=True)
 
 
