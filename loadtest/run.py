@@ -1,6 +1,7 @@
 """Runs a scenario in a process of its own (locust patches whatever it is imported into) and sums up what came back."""
 
 import json
+import math
 import os
 import subprocess
 import sys
@@ -66,7 +67,7 @@ def _start(scenario: Scenario, url: str, result: Path) -> "subprocess.Popen[str]
         "-r",
         str(scenario.users),
         "-t",
-        f"{scenario.seconds}s",
+        f"{math.ceil(scenario.seconds)}s",
         "--loglevel",
         "ERROR",
     ]

@@ -28,7 +28,7 @@ VAR = ROOT / "var" / "demo"
 DATA, RUNS, RESULTS = VAR / "data", VAR / "runs", VAR / "results"
 SUMMARY = VAR / "summary.json"
 PATCHBAY = (sys.executable, str(ROOT / "patchbay.py"))
-ROUTE = ("route", 300, "accuracy", 60)
+ROUTE = ("route", 200, "accuracy", 60)
 DESCRIBE = ("describe", 300, "bleu", 60)
 QUESTION = "I have lost my card and would like a new one"
 

@@ -44,8 +44,8 @@ class TrainConfig(BaseModel):
 
     @property
     def resolved_lr(self) -> float:
-        """The peak learning rate: an adapter stands a rate some four times that of the full weights."""
-        return self.lr if self.lr is not None else (8e-4 if self.method == "full" else 3e-3)
+        """The peak learning rate, 1e-3 for an adapter and 8e-4 for full weights: at 3e-3 a rank of 64 learns three times slower."""
+        return self.lr if self.lr is not None else (8e-4 if self.method == "full" else 1e-3)
 
     def resolved(self) -> dict[str, Any]:
         """The settings with every default filled in, as run.json and config.yaml hold them."""

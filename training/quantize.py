@@ -89,6 +89,10 @@ def group_size(widths: set[int]) -> int:
 def _gptq(source: Base, ids: list[list[int]], folder: Path) -> int:
     os.environ.setdefault("TQDM_MININTERVAL", "1")
     from llmcompressor import oneshot  # takes seconds to import
+    from loguru import logger
+
+    for library in ("llmcompressor", "compressed_tensors"):
+        logger.disable(library)  # a line for each layer; its progress bars stay
     from llmcompressor.modifiers.gptq import GPTQModifier
 
     linear = {m.in_features for name, m in source.modules.items() if m.kind == "linear" and name != "lm_head"}
