@@ -4,6 +4,7 @@ import errno
 import importlib.metadata
 import logging
 import os
+import signal
 import socket
 import sys
 from pathlib import Path
@@ -103,6 +104,9 @@ def _run(settings: Settings) -> None:
         server.should_exit = True
 
     runtime.on_failure = stop
+    # uvicorn ends in good order and then raises the signal once more; the good order is the end.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: None)
     server.run(sockets=[listener])
     if runtime.failure:
         raise Unavailable(runtime.failure, retry_after=0)

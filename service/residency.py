@@ -108,9 +108,12 @@ class Residency:
         while version.engine_id in self._entries or version.engine_id in self._leaving:
             await asyncio.sleep(0.02)
 
-    async def restore(self, versions: Iterable[Version]) -> list[tuple[Version, PatchbayError]]:
-        """After the engine was built anew: nothing is resident, and these shall be. Returns those that failed."""
+    def forget_all(self) -> None:
+        """The engine died, and what it held with it."""
         self._entries.clear()
+
+    async def restore(self, versions: Iterable[Version]) -> list[tuple[Version, PatchbayError]]:
+        """After the engine was built anew: these shall be resident. Returns those that failed."""
         failed = []
         for version in versions:
             try:

@@ -103,6 +103,8 @@ class Runtime:
             log.info("ready: %s with %d adapters", self.base.id, len(self.registry.state.adapters))
             await self.engine.died()
             self.restored = False
+            # Before a new engine can answer: a request must load what it needs, not find it where it was.
+            self.lifecycle.residency.forget_all()
             self.metrics.restarts.inc()
             log.error("the engine died; building it again")
 

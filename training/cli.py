@@ -1,8 +1,10 @@
 """The commands that make things: train, quantize, report, samples, pretrain."""
 
+import contextlib
 import json
 import logging
 import os
+import sys
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -83,7 +85,9 @@ def quantize(
     _quiet()
     from training.quantize import quantize as run
 
-    note = run(base, out, method, calibration)
+    # The libraries that do the work log to stdout, which is for the result.
+    with contextlib.redirect_stdout(sys.stderr):
+        note = run(base, out, method, calibration)
     if as_json:
         typer.echo(json.dumps(note))
         return

@@ -91,8 +91,7 @@ def _gptq(source: Base, ids: list[list[int]], folder: Path) -> int:
     from llmcompressor import oneshot  # takes seconds to import
     from loguru import logger
 
-    for library in ("llmcompressor", "compressed_tensors"):
-        logger.disable(library)  # a line for each layer; its progress bars stay
+    logger.remove()  # a line for each layer; its progress bars stay
     from llmcompressor.modifiers.gptq import GPTQModifier
 
     linear = {m.in_features for name, m in source.modules.items() if m.kind == "linear" and name != "lm_head"}
