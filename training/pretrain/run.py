@@ -183,7 +183,7 @@ def _step(
     for optimizer in (muon, adam):
         optimizer.step()  # type: ignore[no-untyped-call]
         optimizer.zero_grad(set_to_none=True)
-    return float(loss)
+    return loss.item()
 
 
 def _loss(model: LlamaForCausalLM, ids: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
