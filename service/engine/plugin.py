@@ -1,7 +1,12 @@
 """A vLLM general plugin: in every process of the engine, multi-LoRA on CPU goes through our own products."""
 
+import logging
 from functools import wraps
 from typing import Any
+
+from service.engine.kernel import compiler
+
+_MARK = "patched_by_patchbay"  # vLLM may run a plugin more than once in a process
 
 
 def register() -> None:
@@ -12,27 +17,80 @@ def register() -> None:
         return
     from vllm.platforms.cpu import CpuPlatform
 
+    if getattr(CpuPlatform, _MARK, False):
+        return
+    setattr(CpuPlatform, _MARK, True)
     CpuPlatform.get_punica_wrapper = classmethod(lambda cls: "service.engine.punica.GroupedLora")
+    _keep_compiling(CpuPlatform)
+    _lay_out_when_set()
+    _embed_without_waste()
     _mark_prompt_logprobs()
+
+
+def _keep_compiling(platform: Any) -> None:
+    """vLLM turns graph compilation off with LoRA on CPU, as its own products cannot be traced; ours can."""
+    if compiler() is None:
+        logging.getLogger("vllm").warning("no C++ compiler found: multi-LoRA runs uncompiled, slower; install g++ or set CXX")
+        return
+    original = platform.check_and_update_config.__func__
+
+    @wraps(original)
+    def checked(cls: Any, vllm_config: Any) -> None:
+        lora, vllm_config.lora_config = vllm_config.lora_config, None
+        try:
+            original(cls, vllm_config)
+        finally:
+            vllm_config.lora_config = lora
+
+    platform.check_and_update_config = classmethod(checked)
+
+
+def _lay_out_when_set() -> None:
+    """Each layer's weights are laid out for the products when an adapter takes a slot, not at each step."""
+    from vllm.lora.model_manager import LoRAModelManager
+
+    original = LoRAModelManager.activate_adapter
+
+    @wraps(original)
+    def activated(self: Any, lora_id: int) -> bool:
+        from service.engine.punica import lay_out
+
+        changed: bool = original(self, lora_id)
+        if changed:
+            slot = self.lora_index_to_id.index(lora_id)
+            for module in self.modules.values():
+                lay_out(module, slot)
+        return changed
+
+    LoRAModelManager.activate_adapter = activated
+
+
+def _embed_without_waste() -> None:
+    """vLLM looks up an adapter's rows for each token, also where no adapter touches the embedding."""
+    from vllm.lora.layers.vocab_parallel_embedding import VocabParallelEmbeddingWithLoRA
+
+    def forward(self: Any, x: Any) -> Any:
+        from service.engine.punica import embed
+
+        return embed(self, x)
+
+    VocabParallelEmbeddingWithLoRA.forward = forward
 
 
 def _mark_prompt_logprobs() -> None:
     """Lets the wrapper know which rows the output head is asked about."""
     from vllm.v1.worker.gpu_model_runner import GPUModelRunner
 
-    from service.engine.punica import prompt_logprobs
-
     original = GPUModelRunner._get_prompt_logprobs_dict
-    if getattr(original, "marked", False):  # vLLM may run a plugin more than once in a process
-        return
 
     @wraps(original)
     def marked(*args: Any, **kwargs: Any) -> Any:
+        from service.engine.punica import prompt_logprobs
+
         prompt_logprobs.under_way = True
         try:
             return original(*args, **kwargs)
         finally:
             prompt_logprobs.under_way = False
 
-    marked.marked = True  # type: ignore[attr-defined]
     GPUModelRunner._get_prompt_logprobs_dict = marked

@@ -1,7 +1,10 @@
-"""Multi-LoRA products on CPU: rows grouped by adapter, two plain matrix products for each group.
+"""vLLM's side of multi-LoRA on CPU: what its LoRA layers call, handed on to service.engine.products.
 
-vLLM 0.32's CPU wrapper copies a weight matrix for each token, and in a batch whose slots are all
-taken it gives rows without an adapter (index -1) the last slot's. Here a row without one is in no group.
+vLLM 0.32's own CPU wrapper copies a weight matrix for each token, and in a batch whose slots are all
+taken it gives rows without an adapter (index -1) the last slot's. Here such a row is in no group.
+
+The products are operators of torch's library, opaque to its compiler, so that graphs stay compiled with LoRA on:
+a step's groups are looked up when the operator runs, not when the graph is traced.
 """
 
 from typing import Any
@@ -9,53 +12,51 @@ from typing import Any
 import torch
 from vllm.lora.punica_wrapper.punica_cpu import PunicaWrapperCPU
 
-Rows = slice | torch.Tensor
-Groups = list[tuple[int, Rows]]
+from service.engine.products import Layer, Step, Weights
 
-
-_LIVE_SLOTS: dict[int, tuple[int, frozenset[int]]] = {}
+_LIBRARY: Any = torch.library.Library("patchbay", "FRAGMENT")  # type: ignore[no-untyped-call]  # torch leaves it unannotated
+# Each wrapped layer by the address of its first stack of A, which the layer passes with each call.
+_LAYERS: dict[int, tuple[Layer, "GroupedLora"]] = {}
 
 
 class GroupedLora(PunicaWrapperCPU):
-    """Weights come stacked by slot: A (slots, 1, r, in), B (slots, 1, out, r), padded with zeros to the largest r."""
+    """Holds the step's groups. Weights come stacked by slot: A (slots, 1, r, in), B (slots, 1, out, r), zeros where r is less."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self._token_groups: Groups = []
-        self._sampler_groups: Groups = []
-        self._slots: list[int] = []
+        self.tokens = self.sampled = Step(())
 
     def update_metadata(
         self, mapping: Any, lora_index_to_id: list[int | None], max_loras: int, vocab_size: int, **kwargs: Any
     ) -> None:
         """Groups the step's rows once, for all layers."""
         super().update_metadata(mapping, lora_index_to_id, max_loras, vocab_size, **kwargs)
-        self._slots = self.token_lora_indices.tolist()
-        self._token_groups = _groups(self._slots)
-        self._sampler_groups = _groups(self.sampler_indices.tolist())
+        slot_of = {adapter: slot for slot, adapter in enumerate(lora_index_to_id) if adapter is not None}
+        self.tokens = Step([slot_of.get(adapter, -1) for adapter in mapping.index_mapping])
+        self.sampled = Step([slot_of.get(adapter, -1) for adapter in mapping.prompt_mapping])
 
     def add_lora_linear(
-        self,
-        y: torch.Tensor,
-        x: torch.Tensor,
-        lora_a_stacked: tuple[torch.Tensor, ...],
-        lora_b_stacked: tuple[torch.Tensor, ...],
-        scale: float,
-        output_slices: tuple[int, ...],
-        *,
-        buffer: Any = None,
-        **kwargs: Any,
+        self, y: torch.Tensor, x: torch.Tensor, lora_a_stacked: tuple[torch.Tensor, ...], *args: Any, **kwargs: Any
     ) -> None:
-        """y[:, slice i] += x A_i^T B_i^T scale; y is (rows, sum of slices), x (rows, in)."""
-        if not self._token_groups:
-            return
-        y, x = y.view(-1, y.shape[-1]), x.view(-1, x.shape[-1])
-        for slot, rows in self._token_groups:
-            part = x[rows]
-            start = 0
-            for a, b, width in zip(lora_a_stacked, lora_b_stacked, output_slices, strict=True):
-                _add(y, rows, slice(start, start + width), _shrunk(part, a[slot, 0], scale), b[slot, 0])
-                start += width
+        """y[:, slice i] += x A_i^T B_i^T; y is (rows, sum of slices), x (rows, in)."""
+        torch.ops.patchbay.lora_linear(y, x, lora_a_stacked[0])
+
+    def add_lora_logits(self, y: torch.Tensor, x: torch.Tensor, lora_a_stacked: torch.Tensor, *args: Any, **kwargs: Any) -> None:
+        """y += x A^T B^T for the rows whose logits are asked for; y is (rows, vocabulary)."""
+        found = _LAYERS.get(lora_a_stacked.data_ptr())
+        if found is not None and found[0].touched:
+            found[0].add(y, x, self._logit_step(x))
+
+    def _logit_step(self, x: torch.Tensor) -> Step:
+        """The sampled rows' groups; for a prompt's log-probabilities, those of the rows that `x` is a view of.
+
+        vLLM asks for the latter one request at a time, with a slice of the step's hidden states, and
+        its own wrapper takes the sampled rows' adapters for them.
+        """
+        if not prompt_logprobs.under_way:
+            return self.sampled
+        first = x.storage_offset() // x.shape[-1]
+        return Step(self.tokens.slots[first : first + x.shape[0]])
 
     def add_shrink(
         self,
@@ -65,12 +66,12 @@ class GroupedLora(PunicaWrapperCPU):
         scale: float,
         **kwargs: Any,
     ) -> None:
-        """y[i] += x A_i^T scale; each y[i] is (rows, r)."""
+        """y[i] += x A_i^T scale; each y[i] is (rows, r). Asked for by layers sharded over several processes."""
         x = x.view(-1, x.shape[-1])
         for target, a in zip(y, lora_a_stacked, strict=True):
             flat = target.view(-1, target.shape[-1])
-            for slot, rows in self._token_groups:
-                flat[rows] += _shrunk(x[rows], a[slot, 0], scale).to(flat.dtype)
+            for slot, rows in self.tokens.groups:
+                flat[rows] += (torch.mm(x[rows].to(a.dtype), a[slot, 0].t()) * scale).to(flat.dtype)
 
     def add_expand(
         self,
@@ -82,51 +83,67 @@ class GroupedLora(PunicaWrapperCPU):
         add_inputs: bool = True,
         **kwargs: Any,
     ) -> None:
-        """y[:, slice i] += x[i] B_i^T; each x[i] is (rows, r)."""
+        """y[:, slice i] += x[i] B_i^T (or = where not `add_inputs`); each x[i] is (rows, r)."""
         y = y.view(-1, y.shape[-1])
         start = offset_start
         for source, b, width in zip(x, lora_b_stacked, output_slices, strict=True):
-            for slot, rows in self._token_groups:
-                _add(y, rows, slice(start, start + width), source[rows], b[slot, 0], add_inputs)
+            for slot, rows in self.tokens.groups:
+                update = torch.mm(source[rows].to(b.dtype), b[slot, 0].t()).to(y.dtype)
+                y[rows, start : start + width] = update + y[rows, start : start + width] if add_inputs else update
             start += width
 
-    def add_lora_embedding(
-        self, y: torch.Tensor, x: torch.Tensor, lora_b_stacked: torch.Tensor, add_inputs: bool = True, **kwargs: Any
-    ) -> None:
-        """y += x B^T; x (rows, r) holds the looked-up rows of A."""
-        for slot, rows in self._token_groups:
-            _add(y, rows, slice(None), x[rows], lora_b_stacked[slot, 0], add_inputs)
 
-    def add_lora_logits(
-        self,
-        y: torch.Tensor,
-        x: torch.Tensor,
-        lora_a_stacked: torch.Tensor,
-        lora_b_stacked: torch.Tensor,
-        scale: float,
-        **kwargs: Any,
-    ) -> None:
-        """y += x A^T B^T scale for the rows whose logits are asked for; y is (rows, vocabulary)."""
-        touched = _touched(lora_b_stacked)
-        if not touched:
-            return
-        y, x = y.view(-1, y.shape[-1]), x.view(-1, x.shape[-1])
-        for slot, rows in self._logit_groups(x):
-            if slot not in touched:
-                continue
-            b = lora_b_stacked[slot, 0]
-            _add(y, rows, slice(0, b.shape[0]), _shrunk(x[rows], lora_a_stacked[slot, 0], scale), b)
+def lay_out(module: Any, slot: int) -> None:
+    """Takes a wrapped layer's weights in `slot` (just set, or zeroed) into the layout of the products."""
+    a, b = getattr(module, "lora_a_stacked", None), getattr(module, "lora_b_stacked", None)
+    if a is None or b is None:
+        return
+    stacks_a, stacks_b = (a, b) if isinstance(a, tuple) else ((a,), (b,))
+    if stacks_b[0].ndim != 4 or stacks_b[0].shape[1] != 1:
+        return  # experts: vLLM has no CPU path for them
+    # An embedding's A is (slots, vocabulary, r): a token's row of it takes the place of x A^T.
+    embedding = stacks_a[0].ndim == 3
+    key = stacks_a[0].data_ptr()
+    if key not in _LAYERS:
+        width_in = 0 if embedding else stacks_a[0].shape[-1]
+        _LAYERS[key] = (Layer(len(stacks_a[0]), [stack.shape[2] for stack in stacks_b], width_in), module.punica_wrapper)
+    lefts = [stack[slot].t() if embedding else stack[slot, 0] for stack in stacks_a]
+    _LAYERS[key][0].set(slot, Weights.of(lefts, [stack[slot, 0] for stack in stacks_b]))
 
-    def _logit_groups(self, x: torch.Tensor) -> Groups:
-        """The sampled rows' groups; for a prompt's log-probabilities, those of the rows that `x` is a view of.
 
-        vLLM asks for the latter one request at a time, with a slice of the step's hidden states, and
-        its own wrapper takes the sampled rows' adapters for them.
-        """
-        if not prompt_logprobs.under_way:
-            return self._sampler_groups
-        first = x.storage_offset() // x.shape[-1]
-        return _groups(self._slots[first : first + x.shape[0]])
+def _lora_linear(y: torch.Tensor, x: torch.Tensor, stacked: torch.Tensor) -> None:
+    found = _LAYERS.get(stacked.data_ptr())
+    if found is not None:
+        layer, wrapper = found
+        layer.add(y, x, wrapper.tokens)
+
+
+def _lora_embedding(y: torch.Tensor, ids: torch.Tensor, stacked: torch.Tensor) -> None:
+    found = _LAYERS.get(stacked.data_ptr())
+    if found is None or not found[0].touched:
+        return
+    layer, wrapper = found
+    for slot, rows in wrapper.tokens.groups:
+        weights = layer.weights[slot]
+        if weights is not None:
+            y[rows] += torch.mm(weights.a.t()[ids[rows]], weights.b[0]).to(y.dtype)
+
+
+def embed(self: Any, x: torch.Tensor) -> torch.Tensor:
+    """The forward of vLLM's VocabParallelEmbeddingWithLoRA: looks up A only for rows whose adapter touches the embedding."""
+    y: torch.Tensor = self.base_layer.forward(x)
+    torch.ops.patchbay.lora_embedding(y.view(-1, y.shape[-1]), x.view(-1), self.lora_a_stacked)
+    return y
+
+
+def _define(name: str, schema: str, function: Any) -> None:
+    _LIBRARY.define(name + schema)
+    _LIBRARY.impl(name, function, "CPU")
+    torch.library.register_fake(f"patchbay::{name}", lambda *args: None, lib=_LIBRARY)
+
+
+_define("lora_linear", "(Tensor(a!) y, Tensor x, Tensor stacked) -> ()", _lora_linear)
+_define("lora_embedding", "(Tensor(a!) y, Tensor ids, Tensor stacked) -> ()", _lora_embedding)
 
 
 class PromptLogprobs:
@@ -136,44 +153,3 @@ class PromptLogprobs:
 
 
 prompt_logprobs = PromptLogprobs()
-
-
-def _touched(stacked: torch.Tensor) -> frozenset[int]:
-    """The slots whose B is not zero; looked at again only when the tensor has been written to."""
-    key = stacked.data_ptr()
-    known = _LIVE_SLOTS.get(key)
-    if known is None or known[0] != stacked._version:
-        known = (stacked._version, frozenset(slot for slot in range(len(stacked)) if bool(stacked[slot].any())))
-        _LIVE_SLOTS[key] = known
-    return known[1]
-
-
-def _groups(slots: list[int]) -> Groups:
-    """(slot, its rows) for each slot in use; rows are a slice where they follow one another, which spares a copy."""
-    by_slot: dict[int, list[int]] = {}
-    for row, slot in enumerate(slots):
-        if slot >= 0:
-            by_slot.setdefault(slot, []).append(row)
-    return [(slot, _as_slice(rows)) for slot, rows in by_slot.items()]
-
-
-def _as_slice(rows: list[int]) -> Rows:
-    if rows[-1] - rows[0] + 1 == len(rows):
-        return slice(rows[0], rows[-1] + 1)
-    return torch.tensor(rows)
-
-
-def _shrunk(x: torch.Tensor, a: torch.Tensor, scale: float) -> torch.Tensor:
-    shrunk = torch.mm(x.to(a.dtype), a.t())
-    return shrunk if scale == 1.0 else shrunk * scale
-
-
-def _add(y: torch.Tensor, rows: Rows, columns: slice, shrunk: torch.Tensor, b: torch.Tensor, add_inputs: bool = True) -> None:
-    update = torch.mm(shrunk.to(b.dtype), b.t()).to(y.dtype)
-    if isinstance(rows, slice):
-        target = y[rows, columns]
-        target.add_(update) if add_inputs else target.copy_(update)
-    elif add_inputs:
-        y[:, columns].index_add_(0, rows, update)
-    else:
-        y[:, columns].index_copy_(0, rows, update)

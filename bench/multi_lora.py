@@ -1,0 +1,164 @@
+"""Multi-LoRA on CPU: a server without LoRA, vLLM's own, and ours, interleaved in one run.
+
+    python -m bench.multi_lora [--model embedded|large|PATH] [--rounds 5] [--no-stock] [--out FILE.json] [--plot FILE.svg]
+
+Every round does each job once on each engine, in an order drawn anew; a ratio is taken within a round, against the
+engine without LoRA, and the median of the rounds is printed. One engine computes at a time.
+"""
+
+import argparse
+import json
+import os
+import random
+import statistics
+import subprocess
+import sys
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tqdm import tqdm
+
+from adapters.base import resolve_base
+from bench.machine import machine
+from bench.models import adapters, large
+
+MIXES = (0, 1, 4, 8, 16)
+WITHOUT, STOCK, OURS = "no LoRA", "vLLM's", "ours"
+
+
+@dataclass(frozen=True)
+class Job:
+    """One kind of work: `streams` requests of `prompt` tokens, each generating `tokens`."""
+
+    name: str
+    streams: int
+    prompt: int
+    tokens: int
+
+
+def jobs(small: bool) -> list[Job]:
+    """Prefill (one token generated) and decode; a large model gets shorter ones, for rounds of a few minutes."""
+    length, tokens = (256, 64) if small else (32, 12)
+    return [Job("prefill", 16, length, 1)] + [Job(f"decode {n}", n, 8, tokens) for n in (1, 8, 16, 32)]
+
+
+class Engine:
+    """A worker process of one kind."""
+
+    def __init__(self, kind: str, model: Path, folders: list[Path]) -> None:
+        environment = dict(os.environ, VLLM_LOGGING_LEVEL="ERROR", VLLM_NO_USAGE_STATS="1", HF_HUB_OFFLINE="1")
+        if kind == STOCK:
+            environment["VLLM_PLUGINS"] = ""  # no plugin at all: vLLM as it comes
+        given = {"model": str(model), "adapters": [str(folder) for folder in folders], "lora": kind != WITHOUT}
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "bench.engine_worker", json.dumps(given)],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment,
+        )  # fmt: skip
+        self._answer()
+
+    def _answer(self) -> dict[str, Any]:
+        line = self.process.stdout.readline() if self.process.stdout else ""
+        if not line:
+            raise SystemExit(f"an engine ended with code {self.process.wait()}; what it printed is above")
+        answer: dict[str, Any] = json.loads(line)
+        return answer
+
+    def rate(self, job: Job, mixed: int, seed: int) -> float:
+        """Tokens a second."""
+        if self.process.stdin is None:
+            raise SystemExit("the engine takes no jobs")
+        asked = {"adapters": mixed, "streams": job.streams, "prompt": job.prompt, "tokens": job.tokens, "seed": seed}
+        self.process.stdin.write(json.dumps(asked) + "\n")
+        self.process.stdin.flush()
+        answer = self._answer()
+        return float(answer["tokens"]) / float(answer["seconds"])
+
+    def close(self) -> None:
+        """Ends the worker by closing its input."""
+        if self.process.stdin is not None:
+            self.process.stdin.close()
+        self.process.wait(60)
+
+
+def measure(model: Path, folders: list[Path], stock: bool, rounds: int, work: list[Job]) -> dict[str, dict[str, list[float]]]:
+    """Rates by job and by "kind, mix", one for each round."""
+    kinds = [WITHOUT, OURS] + ([STOCK] if stock else [])
+    engines: dict[str, Engine] = {}
+    try:
+        for kind in tqdm(kinds, desc="engines", unit="engine"):
+            engines[kind] = Engine(kind, model, folders)
+        cells = [(WITHOUT, 0)] + [(kind, mix) for kind in kinds[1:] for mix in MIXES]
+        rates: dict[str, dict[str, list[float]]] = {job.name: {f"{kind}, {mix}": [] for kind, mix in cells} for job in work}
+        order = random.Random(0)
+        plan = [(turn, job) for turn in range(-1, rounds) for job in work]  # turn -1 warms up and is not counted
+        for turn, job in tqdm(plan, desc="rounds", unit="job"):
+            for kind, mix in order.sample(cells, len(cells)):
+                rate = engines[kind].rate(job, mix, order.randrange(1 << 30))
+                if turn >= 0:
+                    rates[job.name][f"{kind}, {mix}"].append(rate)
+        return rates
+    finally:
+        for engine in engines.values():
+            engine.close()
+
+
+def table(rates: dict[str, dict[str, list[float]]]) -> list[str]:
+    """Markdown: the median rate without LoRA, and for every other cell the median of its ratios to it within a round."""
+    cells = [cell for cell in next(iter(rates.values())) if cell != f"{WITHOUT}, 0"]
+    lines = ["| work | no LoRA, tok/s | " + " | ".join(cells) + " |", "|---|---|" + "---|" * len(cells)]
+    for name, row in rates.items():
+        plain = row[f"{WITHOUT}, 0"]
+        ratios = [statistics.median(a / b for a, b in zip(row[cell], plain, strict=True)) for cell in cells]
+        lines.append(f"| {name} | {statistics.median(plain):.0f} | " + " | ".join(f"{ratio:.2f}" for ratio in ratios) + " |")
+    return lines
+
+
+def plot(rates: dict[str, dict[str, list[float]]], path: Path) -> None:
+    """Bars of the same ratios, one group a job."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot
+
+    cells = [cell for cell in next(iter(rates.values())) if cell != f"{WITHOUT}, 0"]
+    figure, axes = pyplot.subplots(figsize=(10, 4), layout="constrained")
+    for number, cell in enumerate(cells):
+        heights = [
+            statistics.median(a / b for a, b in zip(row[cell], row[f"{WITHOUT}, 0"], strict=True)) for row in rates.values()
+        ]
+        axes.bar([i + number * 0.8 / len(cells) for i in range(len(rates))], heights, 0.8 / len(cells), label=cell)
+    axes.set_xticks([i + 0.4 for i in range(len(rates))], list(rates))
+    axes.set_ylabel("throughput / engine without LoRA")
+    axes.axhline(1.0, color="gray", linewidth=0.8)
+    axes.legend(title="engine, adapters mixed", fontsize=7, ncols=2)
+    figure.savefig(path)
+
+
+def main() -> None:
+    """Runs, prints, writes."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--model", default="embedded", help="embedded, large (0.4B, random weights) or a folder")
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--no-stock", action="store_true", help="leave out vLLM's own multi-LoRA, which takes most of the time")
+    parser.add_argument("--work", action="append", help="only these jobs, by name")
+    parser.add_argument("--folder", type=Path, default=Path(tempfile.gettempdir()) / "patchbay-bench", help="for the models made")
+    parser.add_argument("--out", type=Path, help="every rate, as JSON")
+    parser.add_argument("--plot", type=Path)
+    args = parser.parse_args()
+    model = large(args.folder) if args.model == "large" else resolve_base(args.model)
+    work = [job for job in jobs(small=args.model == "embedded") if not args.work or job.name in args.work]
+    rates = measure(model, adapters(model, args.folder, max(MIXES)), not args.no_stock, args.rounds, work)
+    print(
+        f"{model.name}, {args.rounds} rounds; columns: engine, adapters mixed; ratios to the engine without LoRA\n{machine()}\n"
+    )
+    print("\n".join(table(rates)))
+    if args.out:
+        args.out.write_text(json.dumps({"model": model.name, "machine": machine(), "rates": rates}), encoding="utf-8")
+    if args.plot:
+        plot(rates, args.plot)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,107 @@
+"""The products against a dense reference, for random mixes of base and adapters."""
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from service.engine import kernel
+from service.engine.products import LARGE, Layer, Step, Weights
+
+CLOSE = {torch.bfloat16: {"rtol": 0.02, "atol": 0.05}, torch.float32: {"rtol": 1e-4, "atol": 1e-4}}
+
+
+def stacks(slots: int, rank: int, width: int, widths: tuple[int, ...], dtype: torch.dtype) -> tuple[torch.Tensor, ...]:
+    """Random A and B by slice, as vLLM stacks them; each slot has a rank of its own, padded with zeros."""
+    a = [torch.randn(slots, rank, width) / width**0.5 for _ in widths]
+    b = [torch.randn(slots, out, rank) / rank**0.5 for out in widths]
+    for slot in range(slots):
+        for left, right in zip(a, b, strict=True):
+            own = int(torch.randint(0, rank + 1, ()))
+            left[slot, own:], right[slot, :, own:] = 0, 0
+    return [t.to(dtype) for t in a], [t.to(dtype) for t in b]
+
+
+def layer_of(a: list[torch.Tensor], b: list[torch.Tensor]) -> Layer:
+    made = Layer(len(a[0]), [t.shape[1] for t in b], a[0].shape[-1])
+    for slot in range(len(a[0])):
+        made.set(slot, Weights.of([t[slot] for t in a], [t[slot] for t in b]))
+    return made
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    st.lists(st.tuples(st.integers(-1, 3), st.integers(1, LARGE + 4)), min_size=1, max_size=6),
+    st.sampled_from([8, 16, 33, 96]),
+    st.sampled_from([(16,), (64, 16, 16), (40, 7, 130)]),
+    st.integers(1, 9),
+    st.sampled_from([torch.float32, torch.bfloat16]),
+    st.booleans(),
+    st.integers(0, 2**31),
+)
+def test_each_row_gets_its_own_adapter_and_no_other(
+    runs: list[tuple[int, int]], width: int, widths: tuple[int, ...], rank: int, dtype: torch.dtype, shuffled: bool, seed: int
+) -> None:
+    torch.manual_seed(seed)
+    slots = [slot for slot, count in runs for _ in range(count)]
+    if shuffled:
+        slots = [slots[i] for i in torch.randperm(len(slots)).tolist()]
+    a, b = stacks(4, rank, width, widths, dtype)
+    x, y = torch.randn(len(slots), width).to(dtype), torch.randn(len(slots), sum(widths)).to(dtype)
+    before = y.clone()
+    layer_of(a, b).add(y, x, Step(slots))
+    for row, slot in enumerate(slots):
+        if slot < 0:
+            assert torch.equal(y[row], before[row])
+            continue
+        update = [x[row].float() @ left[slot].float().t() @ right[slot].float().t() for left, right in zip(a, b, strict=True)]
+        torch.testing.assert_close(y[row].float(), before[row].float() + torch.cat(update), **CLOSE[dtype])
+
+
+def test_the_kernel_and_the_library_agree(monkeypatch: pytest.MonkeyPatch) -> None:
+    torch.manual_seed(0)
+    a, b = stacks(3, 16, 64, (48, 16), torch.float32)
+    slots, x = [0, 1, 2, -1] * 5, torch.randn(20, 64)
+    with_kernel, without = torch.zeros(20, 64), torch.zeros(20, 64)
+    layer = layer_of(a, b)
+    layer.add(with_kernel, x, Step(slots))
+    monkeypatch.setattr(kernel, "compiler", lambda: None)
+    layer.add(without, x, Step(slots))
+    torch.testing.assert_close(with_kernel, without, rtol=1e-5, atol=1e-5)
+
+
+def test_work_follows_an_adapters_own_rank() -> None:
+    a, b = torch.zeros(8, 4), torch.zeros(6, 8)
+    a[[1, 4]], b[:, [1, 4, 5]] = 1.0, 1.0
+    kept = Weights.of([a], [b])
+    assert kept is not None
+    assert kept.ranks == (2,)
+    assert Weights.of([a], [torch.zeros(6, 8)]) is None
+
+
+def test_an_emptied_slot_adds_nothing() -> None:
+    a, b = [torch.ones(2, 1, 16)], [torch.ones(2, 16, 1)]
+    layer = layer_of(a, b)
+    layer.set(0, None)
+    y = torch.zeros(2, 16)
+    layer.add(y, torch.ones(2, 16), Step([0, 1]))
+    assert not y[0].any()
+    assert y[1].tolist() == [16.0] * 16
+    layer.set(1, None)
+    assert not layer.touched
+
+
+def test_a_step_with_more_rows_than_the_layer_is_an_error_not_a_stray_write() -> None:
+    layer = layer_of([torch.ones(1, 1, 16)], [torch.ones(1, 16, 1)])
+    with pytest.raises(ValueError, match="groups 3 rows, the layer has 2"):
+        layer.add(torch.zeros(2, 16), torch.ones(2, 16), Step([0, 0, 0]))
+
+
+def test_nan_in_a_row_stays_nan_and_stays_in_its_row() -> None:
+    layer = layer_of([torch.ones(1, 1, 16, dtype=torch.bfloat16)], [torch.ones(1, 16, 1, dtype=torch.bfloat16)])
+    x = torch.ones(2, 16, dtype=torch.bfloat16)
+    x[0, 3] = float("nan")
+    y = torch.zeros(2, 16, dtype=torch.bfloat16)
+    layer.add(y, x, Step([0, 0]))
+    assert y[0].isnan().all()
+    assert y[1].tolist() == [16.0] * 16
