@@ -20,6 +20,7 @@ demo: $(READY)
 	@$(BIN)/python -m scripts.demo $(ARGS)
 
 test: $(READY) check
+	scripts/postgres
 	$(BIN)/python -m scripts.changed || $(BIN)/python -m pytest tests -q
 	@$(BIN)/python -m scripts.changed --keep
 

@@ -5,114 +5,69 @@ picture that is replaced after each change, so that answering a request never wa
 """
 
 import threading
-from collections.abc import Iterator, Mapping
+import uuid
+from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from typing import Any
 
-from sqlalchemy import Engine, create_engine, delete, event, select
+from sqlalchemy import delete, select
 from sqlalchemy.orm import Session
 
+from adapters.database import Database, errors_are_ours
 from adapters.errors import Conflict, NotFound
+from adapters.evaluation_records import EvaluationRecords
 from adapters.manifest import Manifest, now
-from adapters.names import check_prefix
-from adapters.tables import AdapterTable, EvaluationTable, EventTable, SettingTable, Table, VersionTable
+from adapters.state import PENDING, Adapter, State, Version
+from adapters.tables import AdapterTable, EventTable, SettingTable, VersionTable
 
-_DEFAULT_KEY = "default"
-# The status of a version that has been stored but not yet proven; it serves nobody, and a restart discards it.
-PENDING = "pending"
-
-
-@dataclass(frozen=True)
-class Version:
-    """One version as requests need it. In the engine it goes by `engine_name` and `engine_id`, both its own."""
-
-    name: str
-    digest: str
-    engine_id: int
-    rank: int
-    tensor_bytes: int
-    status: str
-    created: str
-
-    @property
-    def engine_name(self) -> str:
-        """`name@sha256:…`: no two contents share it."""
-        return f"{self.name}@{self.digest}"
-
-
-@dataclass(frozen=True)
-class Adapter:
-    """A name with its versions, oldest first."""
-
-    name: str
-    live: str | None
-    previous: str | None
-    pinned: bool
-    created: str
-    versions: tuple[Version, ...] = ()
-
-    def version(self, prefix: str) -> Version:
-        """The version whose digest begins with `prefix`. Raises NotFound or, where several do, Conflict."""
-        wanted = check_prefix(prefix)
-        found = [v for v in self.versions if v.digest.removeprefix("sha256:").startswith(wanted)]
-        if not found:
-            has = ", ".join(v.digest[:19] for v in self.versions) or "none"
-            raise NotFound(f"{self.name!r} has no version {prefix!r}; it has {has}", param="version")
-        if len(found) > 1:
-            raise Conflict(f"{prefix!r} fits {len(found)} versions of {self.name!r}; give more digits", param="version")
-        return found[0]
-
-    @property
-    def live_version(self) -> Version | None:
-        """What the name serves, None where nothing has been promoted."""
-        return next((v for v in self.versions if v.digest == self.live), None)
-
-
-@dataclass(frozen=True)
-class State:
-    """A picture of the registry at one moment."""
-
-    adapters: Mapping[str, Adapter] = field(default_factory=dict)
-    default: str | None = None
-
-    def adapter(self, name: str) -> Adapter:
-        """Raises NotFound, which names those there are."""
-        if name not in self.adapters:
-            raise NotFound(
-                f"there is no adapter {name!r}; there are {', '.join(sorted(self.adapters)[:10]) or 'none yet'}", param="name"
-            )
-        return self.adapters[name]
+_DEFAULT_KEY, _STORE_KEY = "default", "store"
 
 
 class Registry:
-    """The tables behind a database URL; SQLite in WAL mode, or another that SQLAlchemy speaks to."""
+    """The tables behind a database URL: SQLite in WAL mode, or PostgreSQL. One service at a time; see Database for what it raises."""
 
     def __init__(self, url: str) -> None:
-        self._engine = create_engine(url)
-        if self._engine.dialect.name == "sqlite":
-            _durable_sqlite(self._engine)
-        Table.metadata.create_all(self._engine)
+        self._database = Database(url)
         self._lock = threading.Lock()
-        self.state = State()
-        with Session(self._engine) as session:
+        self.records = EvaluationRecords(self._database.engine)
+        with errors_are_ours(), Session(self._database.engine) as session:
             self.state = _read(session)
 
     def close(self) -> None:
         """Gives the database back."""
-        self._engine.dispose()
+        self._database.close()
 
     @contextmanager
     def _change(self) -> Iterator[Session]:
-        with self._lock, Session(self._engine, expire_on_commit=False) as session:
+        with self._lock, errors_are_ours(), Session(self._database.engine, expire_on_commit=False) as session:
             yield session
             session.commit()
             self.state = _read(session)
 
+    def pair(self, store: str | None, store_is_empty: bool) -> str:
+        """Makes this the registry of the store with the id `store`, None where it has none yet; the id it shall have.
+
+        Raises:
+            Conflict: the two do not belong together; the one's versions would be taken for the other's left-overs.
+        """
+        with self._change() as session:
+            row, is_empty = session.get(SettingTable, _STORE_KEY), not self.state.adapters
+            known = row.value if row else None
+            are_new = is_empty and store_is_empty
+            are_old = store is None and not is_empty and not store_is_empty  # from before stores had ids
+            if not (are_new or are_old or (store is not None and store == known)):
+                raise Conflict(
+                    "the adapters under this home are not those of this database; give the --home and the --database that belong "
+                    "together, or a new one of each"
+                )
+            paired = store or known or uuid.uuid4().hex
+            session.merge(SettingTable(key=_STORE_KEY, value=paired))
+        return paired
+
     def add(self, manifest: Manifest, actor: str, status: str | None = None) -> Version:
         """Registers a published version, its name with it if new. The same content again is the version there is.
 
-        `status` is what the registry shall say until the version is proven; without it, the manifest's.
+        With the status PENDING it is in nobody's sight until `set_proof`; without a status it has the manifest's.
         """
         with self._change() as session:
             if session.get(AdapterTable, manifest.name) is None:
@@ -120,21 +75,35 @@ class Registry:
                 session.flush()
             there = session.scalar(select(VersionTable).filter_by(name=manifest.name, digest=manifest.version))
             if there is None:
-                session.add(_version_row(manifest, status or manifest.status))
-                _log(session, actor, "upload", manifest.name, None, manifest.version)
-        return self.state.adapter(manifest.name).version(manifest.version)
+                there = _version_row(manifest, status or manifest.status)
+                session.add(there)
+                session.flush()
+                if status != PENDING:
+                    _log(session, actor, "upload", manifest.name, None, manifest.version)
+            return _version(there)
 
-    def set_status(self, version: Version, status: str) -> None:
-        """Records what the probes showed."""
+    def set_proof(self, version: Version, manifest: Manifest, actor: str) -> None:
+        """Records what the probes showed, and on which base. Its first proof completes an upload."""
         with self._change() as session:
-            _row(session, version).status = status
+            row = _row(session, version)
+            action = "upload" if row.status == PENDING else "prove"
+            row.status, row.base, row.probe = manifest.status, manifest.base.digest, _probe(manifest)
+            _log(session, actor, action, version.name, None, version.digest, {"status": row.status, "base": row.base})
 
-    def promote(self, name: str, digest: str, actor: str, action: str = "promote") -> Adapter:
-        """Makes a version what its name serves, in one row; the one before becomes `previous`."""
+    def complete(self, version: Version, manifest: Manifest) -> None:
+        """Fills in what a row from before does not know of its proof, from the version's manifest."""
+        with self._change() as session:
+            row = _row(session, version)
+            row.base, row.probe = manifest.base.digest, _probe(manifest)
+
+    def promote(
+        self, name: str, digest: str, actor: str, action: str = "promote", detail: dict[str, Any] | None = None
+    ) -> Adapter:
+        """Makes a version what its name serves, in one row; the one before becomes `previous`. `detail` says what allowed it."""
         with self._change() as session:
             row = _adapter_row(session, name)
             if row.live != digest:
-                _log(session, actor, action, name, row.live, digest)
+                _log(session, actor, action, name, row.live, digest, detail)
                 row.previous, row.live = row.live, digest
         return self.state.adapter(name)
 
@@ -168,11 +137,11 @@ class Registry:
                 )
             if row.previous == version.digest:
                 row.previous = None
-            session.delete(_row(session, version))
+            _delete_row(session, version)
             _log(session, actor, "delete", version.name, version.digest, None)
 
     def delete_adapter(self, name: str, actor: str) -> None:
-        """Forgets a name and its versions; `default` means the base again if it was this one."""
+        """Forgets a name and its versions. Raises Conflict for the one that is the default route."""
         with self._change() as session:
             row = _adapter_row(session, name)
             setting = session.get(SettingTable, _DEFAULT_KEY)
@@ -185,50 +154,19 @@ class Registry:
     def discard(self, version: Version) -> None:
         """Takes back a version that never served (its load or its probes failed), and its name if it was the first."""
         with self._change() as session:
-            session.delete(_row(session, version))
-            session.flush()
-            if session.scalar(select(VersionTable).filter_by(name=version.name).limit(1)) is None:
-                session.delete(_adapter_row(session, version.name))
+            _delete_row(session, version)
 
-    def events(self, name: str, limit: int = 100) -> list[dict[str, Any]]:
-        """The newest lines of the audit trail that concern a name."""
-        with Session(self._engine) as session:
-            rows = session.scalars(select(EventTable).filter_by(name=name).order_by(EventTable.id.desc()).limit(limit))
-            return [{"at": r.at, "actor": r.actor, "action": r.action, "from": r.before, "to": r.after} for r in rows]
+    def pending(self) -> list[Version]:
+        """Versions whose proof was cut off."""
+        with errors_are_ours(), Session(self._database.engine) as session:
+            return [_version(row) for row in session.scalars(select(VersionTable).filter_by(status=PENDING))]
 
-    def save_evaluation(self, body: dict[str, Any], name: str | None, version: str | None) -> None:
-        """Writes an evaluation as the API shows it: `body` has at least id, created and status."""
-        with self._lock, Session(self._engine) as session:
-            session.merge(
-                EvaluationTable(
-                    id=body["id"], created=body["created"], status=body["status"], name=name, version=version, body=body
-                )
-            )
-            session.commit()
-
-    def evaluations(self, status: str | None = None, version: str | None = None) -> list[dict[str, Any]]:
-        """The evaluations, newest first."""
-        query = select(EvaluationTable).order_by(EvaluationTable.created.desc())
-        query = query if status is None else query.filter_by(status=status)
-        query = query if version is None else query.filter_by(version=version)
-        with Session(self._engine) as session:
-            return [dict(row.body) for row in session.scalars(query)]
-
-    def evaluation(self, id: str) -> dict[str, Any]:
-        """One evaluation. Raises NotFound."""
-        with Session(self._engine) as session:
-            row = session.get(EvaluationTable, id)
-            if row is None:
-                raise NotFound(f"there is no evaluation {id!r}", param="id")
-            return dict(row.body)
-
-
-def _durable_sqlite(engine: Engine) -> None:
-    @event.listens_for(engine, "connect")
-    def _pragmas(connection: Any, _: Any) -> None:
-        # What was acknowledged is on the disk, even when the machine stops: hence FULL.
-        for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "busy_timeout=5000"):
-            connection.execute(f"PRAGMA {pragma}")
+    def events(self, name: str | None = None, limit: int = 100) -> list[dict[str, Any]]:
+        """The newest lines of the audit trail, all or those of one name."""
+        query = select(EventTable).order_by(EventTable.id.desc()).limit(limit)
+        query = query if name is None else query.filter_by(name=name)
+        with errors_are_ours(), Session(self._database.engine) as session:
+            return [_shown_event(row) for row in session.scalars(query)]
 
 
 def _version_row(manifest: Manifest, status: str) -> VersionTable:
@@ -239,7 +177,13 @@ def _version_row(manifest: Manifest, status: str) -> VersionTable:
         tensor_bytes=manifest.tensor_bytes,
         status=status,
         created=manifest.created,
+        base=manifest.base.digest,
+        probe=_probe(manifest),
     )
+
+
+def _probe(manifest: Manifest) -> dict[str, Any] | None:
+    return manifest.probe.model_dump(mode="json") if manifest.probe else None
 
 
 def _adapter_row(session: Session, name: str) -> AdapterTable:
@@ -256,19 +200,50 @@ def _row(session: Session, version: Version) -> VersionTable:
     return row
 
 
-def _log(session: Session, actor: str, action: str, name: str | None, before: str | None, after: str | None) -> None:
-    session.add(EventTable(at=now(), actor=actor, action=action, name=name, before=before, after=after))
+def _delete_row(session: Session, version: Version) -> None:
+    """Takes the version's row away, and its name's where it was the last."""
+    session.delete(_row(session, version))
+    session.flush()
+    if session.scalar(select(VersionTable).filter_by(name=version.name).limit(1)) is None:
+        session.delete(_adapter_row(session, version.name))
+
+
+def _version(row: VersionTable) -> Version:
+    return Version(row.name, row.digest, row.engine_id, row.rank, row.tensor_bytes, row.status, row.created, row.base)
+
+
+def _log(
+    session: Session,
+    actor: str,
+    action: str,
+    name: str | None,
+    before: str | None,
+    after: str | None,
+    detail: dict[str, Any] | None = None,
+) -> None:
+    session.add(EventTable(at=now(), actor=actor, action=action, name=name, before=before, after=after, detail=detail))
+
+
+def _shown_event(row: EventTable) -> dict[str, Any]:
+    return {
+        "at": row.at,
+        "actor": row.actor,
+        "action": row.action,
+        "name": row.name,
+        "from": row.before,
+        "to": row.after,
+        "detail": row.detail,
+    }
 
 
 def _read(session: Session) -> State:
     versions: dict[str, list[Version]] = {}
-    for v in session.scalars(select(VersionTable).order_by(VersionTable.engine_id)):
-        versions.setdefault(v.name, []).append(
-            Version(v.name, v.digest, v.engine_id, v.rank, v.tensor_bytes, v.status, v.created)
-        )
+    for row in session.scalars(select(VersionTable).where(VersionTable.status != PENDING).order_by(VersionTable.engine_id)):
+        versions.setdefault(row.name, []).append(_version(row))
     adapters = {
-        a.name: Adapter(a.name, a.live, a.previous, a.pinned, a.created, tuple(versions.get(a.name, ())))
+        a.name: Adapter(a.name, a.live, a.previous, a.pinned, a.created, tuple(versions[a.name]))
         for a in session.scalars(select(AdapterTable).order_by(AdapterTable.name))
+        if a.name in versions
     }
     setting = session.get(SettingTable, _DEFAULT_KEY)
     return State(adapters, setting.value if setting else None)

@@ -1,5 +1,6 @@
 """Where versions lie: `adapters/<name>/<digest>/`, published by one rename; `staging/` for what is not yet one."""
 
+import errno
 import os
 import shutil
 import uuid
@@ -10,7 +11,7 @@ from pathlib import Path
 from adapters.errors import StorageFull
 from adapters.manifest import Manifest, read_manifest, write_manifest
 
-_FULL = (28, 122)  # ENOSPC, EDQUOT
+_FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 @contextmanager
@@ -30,8 +31,27 @@ class Store:
     def __init__(self, home: Path) -> None:
         self.adapters = home / "adapters"
         self.staging = home / "staging"
+        self._id = home / "store.id"
         for folder in (self.adapters, self.staging):
             folder.mkdir(parents=True, exist_ok=True)
+
+    @property
+    def id(self) -> str | None:
+        """Which store this is, None for one that has not been paired with its registry."""
+        return self._id.read_text(encoding="ascii").strip() if self._id.is_file() else None
+
+    @id.setter
+    def id(self, value: str) -> None:
+        partial = self.staging / self._id.name
+        partial.write_text(f"{value}\n", encoding="ascii")
+        _flush(partial)
+        os.replace(partial, self._id)
+        _flush(self._id.parent)
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether no version is there, not even half of one."""
+        return next(self.adapters.glob("*/*"), None) is None
 
     @contextmanager
     def stage(self) -> Iterator[Path]:
@@ -59,6 +79,7 @@ class Store:
         for path in files.iterdir():
             _flush(path)
         write_manifest(files, manifest)
+        _flush(files)
         target.parent.mkdir(exist_ok=True)
         shutil.rmtree(target, ignore_errors=True)  # half a version, from a deletion that was cut off
         os.rename(files, target)
@@ -81,6 +102,7 @@ class Store:
             grave = self.staging / uuid.uuid4().hex
             os.rename(folder, grave)
             shutil.rmtree(grave, ignore_errors=True)
+            _flush(folder.parent)
         if folder.parent.exists() and not any(folder.parent.iterdir()):
             folder.parent.rmdir()
 
@@ -89,7 +111,7 @@ class Store:
         for left in self.staging.iterdir():
             shutil.rmtree(left, ignore_errors=True) if left.is_dir() else left.unlink()
         for folder in list(self.adapters.glob("*/*")):
-            if (folder.parent.name, f"sha256:{folder.name}") not in known or read_manifest(folder) is None:
+            if (folder.parent.name, f"sha256:{folder.name}") not in known:
                 self.delete(folder.parent.name, folder.name)
 
 

@@ -1,8 +1,11 @@
-"""The registry's tables. Everything that must outlive a crash is a row here or a folder in the store."""
+"""The registry's tables. Everything that must outlive a crash is a row here or a folder in the store.
+
+A change here goes with a step in adapters/migrations; a test compares the two.
+"""
 
 from typing import Any
 
-from sqlalchemy import JSON, ForeignKey, String, UniqueConstraint
+from sqlalchemy import JSON, BigInteger, ForeignKey, String, UniqueConstraint
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 
@@ -25,7 +28,10 @@ class AdapterTable(Table):
 
 
 class VersionTable(Table):
-    """A version. `engine_id` names it in the engine and is never used again, not even after a deletion."""
+    """A version. `engine_id` names it in the engine and is never used again, not even after a deletion.
+
+    `base` is the digest of the base it was proven on, `probe` what its probes showed there.
+    """
 
     __tablename__ = "versions"
     __table_args__ = (UniqueConstraint("name", "digest"), {"sqlite_autoincrement": True})
@@ -34,13 +40,15 @@ class VersionTable(Table):
     name: Mapped[str] = mapped_column(ForeignKey("adapters.name"))
     digest: Mapped[str] = mapped_column(String(80))
     rank: Mapped[int]
-    tensor_bytes: Mapped[int]
+    tensor_bytes: Mapped[int] = mapped_column(BigInteger)
     status: Mapped[str] = mapped_column(String(16))
     created: Mapped[str] = mapped_column(String(32))
+    base: Mapped[str | None] = mapped_column(String(80))
+    probe: Mapped[dict[str, Any] | None]
 
 
 class SettingTable(Table):
-    """Single values: the default route."""
+    """Single values: the default route, and which store the registry belongs to."""
 
     __tablename__ = "settings"
 
@@ -49,7 +57,7 @@ class SettingTable(Table):
 
 
 class EventTable(Table):
-    """The audit trail: who did what, when, from which version to which."""
+    """The audit trail: who did what, when, from which version to which; `detail` says why where there is more to say."""
 
     __tablename__ = "events"
 
@@ -60,6 +68,7 @@ class EventTable(Table):
     name: Mapped[str | None] = mapped_column(String(64), index=True)
     before: Mapped[str | None] = mapped_column(String(80))
     after: Mapped[str | None] = mapped_column(String(80))
+    detail: Mapped[dict[str, Any] | None]
 
 
 class EvaluationTable(Table):
@@ -73,3 +82,17 @@ class EvaluationTable(Table):
     name: Mapped[str | None] = mapped_column(String(64), index=True)
     version: Mapped[str | None] = mapped_column(String(80))
     body: Mapped[dict[str, Any]]
+
+
+class ScoreTable(Table):
+    """One metric of a completed evaluation: `base` is the digest of the base it ran on, `format` how its weights were stored."""
+
+    __tablename__ = "scores"
+
+    evaluation: Mapped[str] = mapped_column(ForeignKey("evaluations.id"), primary_key=True)
+    metric: Mapped[str] = mapped_column(String(40), primary_key=True)
+    version: Mapped[str | None] = mapped_column(String(80), index=True)
+    name: Mapped[str | None] = mapped_column(String(64), index=True)
+    base: Mapped[str] = mapped_column(String(80))
+    format: Mapped[str] = mapped_column(String(40))
+    figures: Mapped[dict[str, Any]]

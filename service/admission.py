@@ -6,11 +6,13 @@ from dataclasses import dataclass, field
 from adapters.base import Base
 from adapters.errors import Unavailable
 from adapters.registry import Registry
+from adapters.state import Version
 from service.engine.door import Engine
 from service.inference import RETRY_AFTER, Target
 from service.metrics import Metrics
 from service.residency import Residency, Resident
 from service.routing import resolve
+from service.terms import Terms
 
 
 @dataclass
@@ -38,8 +40,11 @@ class Held:
 class Desk:
     """See service.inference.Admission, which this is."""
 
-    def __init__(self, base: Base, engine: Engine, registry: Registry, residency: Residency, metrics: Metrics) -> None:
+    def __init__(
+        self, base: Base, engine: Engine, registry: Registry, residency: Residency, metrics: Metrics, terms: Terms
+    ) -> None:
         self._base, self._engine, self._registry, self._residency, self._metrics = base, engine, registry, residency, metrics
+        self._terms = terms
 
     @property
     def base_id(self) -> str:
@@ -47,16 +52,22 @@ class Desk:
         return self._base.id
 
     def exact(self, model: str) -> str:
-        """The model id that goes on meaning what `model` means now. Raises NotFound."""
-        version = resolve(self._registry.state, self._base.id, model)
+        """The model id that goes on meaning what `model` means now. Raises NotFound, or Conflict where it may not be served."""
+        version = self._resolve(model)
         return version.engine_name if version else self._base.id
+
+    def _resolve(self, model: str | None) -> Version | None:
+        version = resolve(self._registry.state, self._base.id, model)
+        if version is not None:
+            self._terms.check(version)
+        return version
 
     async def admit(self, model: str | None, route: str) -> Held:
         """A hold on what `model` means now; the version does not change under a request that is in."""
         began = time.monotonic()
         if self._engine.state != "ready":
             raise Unavailable(f"the engine is {self._engine.state}", retry_after=RETRY_AFTER)
-        version = resolve(self._registry.state, self._base.id, model)
+        version = self._resolve(model)
         base = f"{self._base.id}@{self._base.digest[:19]}"
         if version is None:
             target = Target(None, self._base.id, base)

@@ -39,6 +39,15 @@ def serve(
     ] = None,
     kv_cache_mib: Annotated[int, typer.Option(min=16, help="Memory of the KV cache, in MiB.")] = 1024,
     engine: Annotated[list[str] | None, typer.Option(help="KEY=VALUE: an option of vLLM's; may be repeated.")] = None,
+    database: Annotated[
+        str | None,
+        typer.Option(
+            envvar="PATCHBAY_DATABASE", help="URL of the registry's database, SQLite or PostgreSQL (a file in the home)."
+        ),
+    ] = None,
+    require_verified: Annotated[
+        bool, typer.Option("--require-verified", help="Admit only adapters whose recorded probes were matched.")
+    ] = False,
 ) -> None:
     """Serve one base with many adapters over HTTP, until Ctrl-C."""
     if host not in LOOPBACK:
@@ -54,6 +63,8 @@ def serve(
         engine=dict(_pair(text, "--engine", "KEY=VALUE") for text in engine or ()),
         adapters=tuple((name, Path(folder)) for name, folder in (_pair(text, "--adapter", "NAME=DIR") for text in adapter or ())),
         kv_cache=kv_cache_mib * 2**20,
+        database_url=database,
+        require_verified=require_verified,
     )
     _enter_environment()
     _run(settings)

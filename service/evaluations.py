@@ -3,10 +3,9 @@
 import asyncio
 import json
 import logging
-import os
 import secrets
 import time
-from collections.abc import Iterable
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +20,7 @@ from evaluation.rows import Row, load_rows, rows_of
 from service.admission import Desk, Held
 from service.engine.door import Engine
 from service.engine_model import EngineModel
+from service.evaluation_files import row_record, rows_digest, write_lines
 from service.files import Files
 from service.metrics import Metrics
 
@@ -48,13 +48,24 @@ class EvaluationRequest(BaseModel):
 
 
 class Evaluations:
-    """All evaluations of a service. Their rows and samples lie in a folder of their own beside the uploaded files."""
+    """All evaluations of a service. Their rows and samples lie in a folder of their own beside the uploaded files.
+
+    `base` is what they run on: its id, digest and format.
+    """
 
     def __init__(
-        self, registry: Registry, desk: Desk, engine: Engine, files: Files, metrics: Metrics, folder: Path, concurrency: int
+        self,
+        registry: Registry,
+        desk: Desk,
+        engine: Engine,
+        files: Files,
+        metrics: Metrics,
+        folder: Path,
+        concurrency: int,
+        base: Mapping[str, str],
     ) -> None:
         self._registry, self._desk, self._engine, self._files, self._metrics = registry, desk, engine, files, metrics
-        self._folder, self._concurrency = folder, concurrency
+        self._folder, self._concurrency, self._base = folder, concurrency, dict(base)
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._bodies: dict[str, dict[str, Any]] = {}
         self._turn = asyncio.Semaphore(1)
@@ -80,6 +91,8 @@ class Evaluations:
             "finished": None,
             "model": model,
             "baseline": baseline,
+            "base": self._base,
+            "items": rows_digest(prepared.rows),
             "request": asked.model_dump(exclude={"rows"}),
             "n": len(prepared.rows),
             "metrics": [metric.name for metric in prepared.metrics],
@@ -112,7 +125,7 @@ class Evaluations:
     def resume(self) -> None:
         """After a start: what was waiting or under way when the service ended begins again."""
         for status in _PENDING:
-            for body in reversed(self._registry.evaluations(status)):
+            for body in reversed(self._registry.records.all(status)):
                 if body["id"] not in self._tasks:
                     self._begin(body | {"status": "queued"})
 
@@ -151,7 +164,8 @@ class Evaluations:
         """Once; and again from the start where the engine died in between."""
         prepared = await asyncio.to_thread(self._load_plan, body)
         for attempt in range(1, _TRIES + 1):
-            body["status"] = "running"
+            # One that was begun on another base is wholly of this one.
+            body |= {"status": "running", "base": self._base}
             self._save(body)
             try:
                 report = await self._evaluate(body, prepared)
@@ -207,16 +221,15 @@ class Evaluations:
         return name if at else None
 
     def _save(self, body: dict[str, Any]) -> None:
-        version = body["model"].partition("@")[2] or None
-        self._registry.save_evaluation(body, self._name(body), version)
+        self._registry.records.save(body)
 
     def get(self, evaluation_id: str) -> dict[str, Any]:
         """An evaluation as it is now. Raises NotFound."""
-        return self._bodies.get(evaluation_id) or self._registry.evaluation(evaluation_id)
+        return self._bodies.get(evaluation_id) or self._registry.records.get(evaluation_id)
 
     def all(self) -> list[dict[str, Any]]:
         """All evaluations, newest first."""
-        return [self._bodies.get(body["id"], body) for body in self._registry.evaluations()]
+        return [self._bodies.get(body["id"], body) for body in self._registry.records.all()]
 
     async def cancel(self, evaluation_id: str) -> dict[str, Any]:
         """Ends one that waits or runs. Raises NotFound, or Conflict for one that has ended."""
@@ -245,29 +258,14 @@ class Evaluations:
     def _store_rows(self, evaluation_id: str, rows: list[Row]) -> None:
         with disk_full_is_ours():
             self._path(evaluation_id).mkdir()
-            _write_lines(self._path(evaluation_id) / "rows.jsonl", [row_record(row) for row in rows])
+            write_lines(self._path(evaluation_id) / "rows.jsonl", [row_record(row) for row in rows])
 
     def _store_samples(self, evaluation_id: str, report: Report) -> None:
         with disk_full_is_ours():
-            _write_lines(self._path(evaluation_id) / "samples.jsonl", report.samples)
+            write_lines(self._path(evaluation_id) / "samples.jsonl", report.samples)
 
     def _load_plan(self, body: dict[str, Any]) -> Plan:
         """The rows as they were drawn, so that a resumed evaluation is the same evaluation."""
         asked = body["request"]
         rows = load_rows(self._path(body["id"]) / "rows.jsonl")
         return plan(rows, body["metrics"], max_tokens=asked["max_tokens"], seed=asked["seed"])
-
-
-def row_record(row: Row) -> dict[str, Any]:
-    """The row as a JSON object that load_rows reads back."""
-    record: dict[str, Any] = {"prompt": row.prompt, "completion": row.completion, "text": row.text}
-    record["references"] = list(row.references) or None
-    record["messages"] = [{"role": m.role, "content": m.content} for m in row.messages] or None
-    return {key: value for key, value in record.items() if value is not None}
-
-
-def _write_lines(path: Path, records: Iterable[dict[str, Any]]) -> None:
-    partial = path.with_name(f".{path.name}.part")
-    with partial.open("w", encoding="utf-8") as file:
-        file.writelines(json.dumps(record, ensure_ascii=False) + "\n" for record in records)
-    os.replace(partial, path)

@@ -1,6 +1,9 @@
-"""Which bases the engine can serve with adapters on top; for the others, the way out."""
+"""How a base's weights are stored: which formats the engine serves with adapters on top, and what each is called."""
 
-from adapters.base import Base
+import json
+from collections.abc import Mapping
+
+from adapters.base import RECORD, Base
 from adapters.errors import BadInput
 
 
@@ -13,3 +16,10 @@ def require_servable(base: Base) -> None:
             f"or make a 4-bit base it does serve: patchbay quantize --base {origin} --method gptq --out DIR",
             param="base",
         )
+
+
+def weights_format(base: Base, engine: Mapping[str, str]) -> str:
+    """What scores are filed under: how the base was quantized, else how the engine was told to load it, else bfloat16."""
+    note = base.path / RECORD
+    method = json.loads(note.read_text(encoding="utf-8")).get("method") if note.is_file() and base.quantization else None
+    return str(method or base.quantization or engine.get("quantization") or engine.get("dtype") or "bfloat16")

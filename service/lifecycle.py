@@ -8,18 +8,19 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from adapters.archive import copy_folder
-from adapters.base import Base
-from adapters.check import Checked, check_adapter
+from adapters.check import check_adapter
 from adapters.errors import AdapterRefused, Conflict, PatchbayError
 from adapters.limits import Limits
 from adapters.manifest import Manifest
 from adapters.names import check_name
-from adapters.registry import PENDING, Adapter, Registry, Version
-from adapters.store import Store, disk_full_is_ours
+from adapters.registry import Registry
+from adapters.state import Adapter, Version
+from adapters.store import Store
 from service.engine.door import Engine
+from service.intake import Intake
 from service.metrics import Metrics
-from service.probing import prove
 from service.residency import Residency
+from service.terms import Terms
 
 log = logging.getLogger("patchbay")
 
@@ -28,17 +29,19 @@ class Lifecycle:
     """Changes to one name follow one another; those to different names do not wait for each other."""
 
     def __init__(
-        self, base: Base, limits: Limits, engine: Engine, registry: Registry, store: Store, metrics: Metrics, capacity: int
+        self,
+        limits: Limits,
+        engine: Engine,
+        registry: Registry,
+        store: Store,
+        metrics: Metrics,
+        capacity: int,
+        terms: Terms,
     ) -> None:
-        self.base, self.limits, self.engine, self.registry, self.store, self.metrics = (
-            base,
-            limits,
-            engine,
-            registry,
-            store,
-            metrics,
-        )
+        self.base, self.limits, self.registry, self.store, self.metrics = terms.base, limits, registry, store, metrics
+        self.terms = terms
         self.residency = Residency(engine, store, capacity, metrics, self._kept)
+        self.intake = Intake(limits, engine, registry, store, self.residency, metrics, terms)
         self._locks: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
 
     def _kept(self) -> set[int]:
@@ -47,23 +50,54 @@ class Lifecycle:
         return {a.live_version.engine_id for a in adapters if a.pinned and a.live_version is not None}
 
     def sweep(self) -> None:
-        """At start: what was half-done when the service last ended is gone, and known adapters are known to the metrics."""
-        for adapter in list(self.registry.state.adapters.values()):
-            for version in adapter.versions:
-                if version.status == PENDING or self.store.manifest(version.name, version.digest) is None:
-                    self.registry.discard(version)
+        """At start: what was half-done when the service last ended is gone, and known adapters are known to the metrics.
+
+        Raises:
+            Conflict: the registry is that of another home.
+        """
+        self.store.id = self.registry.pair(self.store.id, self.store.is_empty)
+        for version in self.registry.pending():
+            self.registry.discard(version)
         state = self.registry.state
+        for version in (v for a in state.adapters.values() for v in a.versions):
+            self._look_after(version)
         self.store.sweep({(v.name, v.digest) for a in state.adapters.values() for v in a.versions})
         for name in state.adapters:
             self.metrics.know(name)
 
+    def _look_after(self, version: Version) -> None:
+        """A version whose files are gone is kept and not served: only a person may say that it was meant so."""
+        manifest = self.store.manifest(version.name, version.digest)
+        if manifest is None:
+            self.terms.missing.add(version.engine_id)
+            log.error("%s is not served: %s", version.engine_name, self.terms.objection(version))
+        elif version.base is None:
+            self.registry.complete(version, manifest)
+
     async def restore(self) -> None:
-        """After the engine was built: live versions are resident again, pinned and default first, as many as there is room for."""
-        state = self.registry.state
-        first = sorted(state.adapters.values(), key=lambda a: (not a.pinned, a.name != state.default, a.name))
-        live = [a.live_version for a in first if a.live_version is not None]
+        """After the engine was built: live versions are resident again, pinned and default first, as many as there is room for.
+
+        Those that were proven on another base are proven on this one first; where that fails they are not served.
+        """
+        for version in self._live():
+            if version.base != self.base.digest:
+                await self._prove_again(version)
+        live = [version for version in self._live() if not self.terms.objection(version)]
         for version, error in await self.residency.restore(live[: self.residency.capacity]):
             log.error("could not restore %s: %s", version.engine_name, error.message)
+
+    def _live(self) -> list[Version]:
+        """Live versions, the most wanted first."""
+        state = self.registry.state
+        first = sorted(state.adapters.values(), key=lambda a: (not a.pinned, a.name != state.default, a.name))
+        return [a.live_version for a in first if a.live_version is not None]
+
+    async def _prove_again(self, version: Version) -> None:
+        try:
+            async with self._locks[version.name]:
+                await self.intake.prove_here(version, "service")
+        except PatchbayError as error:
+            log.error("%s is not served on %s: %s", version.engine_name, self.base.id, error.message)
 
     async def upload(
         self, files: Path, name: str, actor: str, *, live: bool = False, accept_base: bool = False
@@ -86,48 +120,14 @@ class Lifecycle:
     async def _take_in(self, files: Path, name: str, actor: str, live: bool, accept_base: bool) -> tuple[Manifest, bool]:
         checked = await asyncio.to_thread(check_adapter, files, name, self.base, self.limits, accept_base)
         there = self.store.manifest(name, checked.manifest.version)
-        if there is None:
-            there = await self._admit(files, checked, actor)
-            is_new = True
-        else:
-            is_new = False
-        adapter = self.registry.state.adapter(name)
-        if live or adapter.live is None:
-            await self._promote(adapter.version(there.version), actor, "promote")
-        return there, is_new
-
-    async def _admit(self, files: Path, checked: Checked, actor: str) -> Manifest:
-        """Published, loaded and proven; or gone without a trace."""
-        manifest = checked.manifest
-        with disk_full_is_ours():
-            await asyncio.to_thread(self.store.publish, files, manifest)
-        version = await asyncio.to_thread(self.registry.add, manifest, actor, PENDING)
-        self.metrics.know(manifest.name)
-        try:
-            manifest = await self._prove(version, checked)
-            await asyncio.to_thread(self.store.rewrite, manifest)
-            await asyncio.to_thread(self.registry.set_status, version, manifest.status)
-        except BaseException:  # whatever went wrong, an interrupt too: a version that was not proven is not kept
-            await self._discard(version)
-            raise
-        return manifest
-
-    async def _prove(self, version: Version, checked: Checked) -> Manifest:
-        entry = await self.residency.hold(version)
-        try:
-            target = self.residency.engine_version(version)
-            figures = await prove(self.engine, target, checked.probes, self.base.quantization is not None)
-        finally:
-            self.residency.release(entry)
-        status = "verified" if checked.probes else "unverified"
-        return checked.manifest.model_copy(update={"probe": figures, "status": status})
-
-    async def _discard(self, version: Version) -> None:
-        self.residency.retire(version)
-        self.registry.discard(version)
-        self.store.delete(version.name, version.digest)
-        if version.name not in self.registry.state.adapters:
-            self.metrics.forget(version.name)
+        is_new = there is None
+        manifest = there or await self.intake.admit(files, checked, actor)
+        version = self.registry.state.adapter(name).version(manifest.version)
+        if version.base != self.base.digest:
+            manifest = await self.intake.prove_here(version, actor, accept_base)
+        if live or self.registry.state.adapter(name).live is None:
+            await self._promote(version, actor, "promote")
+        return manifest, is_new
 
     async def promote(self, name: str, prefix: str, actor: str) -> Adapter:
         """Switches a name to one of its versions (a rollback where it is the one before). Requests under way finish on the old one."""
@@ -140,7 +140,11 @@ class Lifecycle:
     async def _promote(self, version: Version, actor: str, action: str) -> Adapter:
         """The new version is resident before the row changes, so that the switch costs no request a load."""
         before = self.registry.state.adapter(version.name).live_version
-        if before == version:
+        if version.base != self.base.digest:
+            await self.intake.prove_here(version, actor)
+        version = self.registry.state.adapter(version.name).version(version.digest)
+        self.terms.check(version)
+        if before is not None and before.digest == version.digest:
             return self.registry.state.adapter(version.name)
         self.residency.recall(version)
         self.residency.release(await self.residency.hold(version))
@@ -161,6 +165,7 @@ class Lifecycle:
         adapter = self.registry.state.adapter(name)
         if adapter.live_version is None:
             raise Conflict(f"{name!r} has no live version to load; promote one first")
+        self.terms.check(adapter.live_version)
         self.residency.release(await self.residency.hold(adapter.live_version))
         return adapter
 
@@ -183,6 +188,7 @@ class Lifecycle:
                 f"{others} adapters are pinned already, of {self.residency.capacity} places; one has to stay free for the others"
             )
         if pinned and adapter.live_version is not None:
+            self.terms.check(adapter.live_version)
             self.residency.release(await self.residency.hold(adapter.live_version))
         return await asyncio.to_thread(self.registry.set_pinned, name, pinned, actor)
 
@@ -192,6 +198,8 @@ class Lifecycle:
             version = self.registry.state.adapter(name).version(prefix)
             await asyncio.to_thread(self.registry.delete_version, version, actor)
             await self._remove([version])
+            if name not in self.registry.state.adapters:
+                self.metrics.forget(name)
 
     async def delete(self, name: str, actor: str) -> None:
         """Deletes a name and all its versions; requests under way finish first."""

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
 from adapters.errors import Busy, Conflict, PatchbayError, Unavailable
-from adapters.registry import Version
+from adapters.state import Version
 from adapters.store import Store
 from service.engine.door import Engine
 from service.engine.version import EngineVersion

@@ -2,7 +2,7 @@
 
 from adapters.errors import NotFound
 from adapters.names import DEFAULT, split_model
-from adapters.registry import PENDING, State, Version
+from adapters.state import State, Version
 
 
 def resolve(state: State, base_id: str, model: str | None) -> Version | None:
@@ -23,10 +23,7 @@ def resolve(state: State, base_id: str, model: str | None) -> Version | None:
         raise NotFound(f"the model {model!r} does not exist; there are {known}", param="model", code="model_not_found")
     adapter = state.adapters[name]
     if prefix is not None:
-        version = adapter.version(prefix)
-        if version.status == PENDING:
-            raise NotFound(f"{model!r} is still being proven; ask again in a moment", param="model", code="model_not_found")
-        return version
+        return adapter.version(prefix)
     if adapter.live_version is None:
         raise NotFound(
             f"{name!r} has no live version yet; promote one, or ask for {name}@<digest>", param="model", code="model_not_found"

@@ -17,10 +17,12 @@ from service.admission import Desk
 from service.engine.door import Engine
 from service.evaluations import Evaluations
 from service.files import Files
+from service.formats import weights_format
 from service.lifecycle import Lifecycle
 from service.memory import proportional_bytes
 from service.metrics import Metrics, Snapshot
 from service.settings import Settings
+from service.terms import Terms
 
 log = logging.getLogger("patchbay")
 _RESTART_PAUSE = 2.0
@@ -38,10 +40,11 @@ class Runtime:
         self.registry = Registry(settings.database)
         self.store = Store(settings.home)
         self.engine = make_engine(base, settings, self.metrics)
+        terms = Terms(base, settings.require_verified)
         self.lifecycle = Lifecycle(
-            base, settings.limits, self.engine, self.registry, self.store, self.metrics, settings.max_resident
+            settings.limits, self.engine, self.registry, self.store, self.metrics, settings.max_resident, terms
         )
-        self.desk = Desk(base, self.engine, self.registry, self.lifecycle.residency, self.metrics)
+        self.desk = Desk(base, self.engine, self.registry, self.lifecycle.residency, self.metrics, terms)
         self.files = Files(settings.home / "files", settings.file_bytes)
         self.evaluations = Evaluations(
             self.registry,
@@ -51,6 +54,7 @@ class Runtime:
             self.metrics,
             settings.home / "files",
             settings.evaluation_concurrency,
+            {"id": base.id, "digest": base.digest, "format": weights_format(base, settings.engine)},
         )
         self.restored = False
         self.failure: str | None = None

@@ -14,7 +14,8 @@ LOOPBACK = ("127.0.0.1", "localhost", "::1")
 class Settings:
     """`max_slots` adapters may share one batch, `max_resident` lie in the engine's memory ready to take a slot.
 
-    Times are seconds, sizes bytes. `engine` holds vLLM's own options by their names.
+    Times are seconds, sizes bytes. `engine` holds vLLM's own options by their names. `database_url` is the
+    registry's database where that is not the home's own file.
     """
 
     base: str
@@ -31,11 +32,13 @@ class Settings:
     body_bytes: int = 16 * 2**20
     drain_seconds: float = 30.0
     evaluation_concurrency: int = 8
+    database_url: str | None = field(default=None, repr=False)
+    require_verified: bool = False
 
     @property
     def database(self) -> str:
         """The registry's database, as SQLAlchemy names it."""
-        return f"sqlite:///{self.home / 'registry.db'}"
+        return self.database_url or f"sqlite:///{self.home / 'registry.db'}"
 
 
 def default_home() -> Path:

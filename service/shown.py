@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from adapters.registry import Adapter, State
+from adapters.state import Adapter, State
 from service.residency import Residency
 
 

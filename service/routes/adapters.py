@@ -1,8 +1,8 @@
 """Adapters over HTTP: upload, look, switch, load, pin, delete."""
 
-from typing import Any
+from typing import Annotated, Any
 
-from fastapi import APIRouter, Request
+from fastapi import APIRouter, Query, Request
 from fastapi.responses import JSONResponse, Response
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -103,17 +103,17 @@ def adapter_routes(runtime: Runtime) -> APIRouter:
     async def adapter(name: str) -> dict[str, Any]:
         return shown(name) | {"events": await runtime.in_thread(registry.events, name)}
 
+    @router.get("/v1/events", summary="What happened, newest first: who did what, from which version to which")
+    async def events(limit: Annotated[int, Query(ge=1, le=1000)] = 100) -> dict[str, Any]:
+        return {"object": "list", "data": await runtime.in_thread(registry.events, None, limit)}
+
     @router.get("/v1/adapters/{name}/versions/{version}", summary="How a version was made, and what is known of it")
     async def adapter_version(name: str, version: str) -> dict[str, Any]:
         found = registry.state.adapter(name).version(version)
         manifest = await runtime.in_thread(runtime.store.manifest, name, found.digest)
         if manifest is None:
             raise NotFound(f"{found.engine_name} is gone", param="version")
-        evaluations = await runtime.in_thread(registry.evaluations, "completed", found.digest)
-        scores = [
-            {"evaluation": e["id"], "finished": e["finished"], "baseline": e["baseline"], "n": e["n"], "scores": e["scores"]}
-            for e in evaluations
-        ]
+        scores = await runtime.in_thread(registry.records.scores, found.digest)
         is_live = registry.state.adapter(name).live == found.digest
         return manifest.model_dump(mode="json", by_alias=True) | {"live": is_live, "scores": scores}
 

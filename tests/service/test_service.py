@@ -270,7 +270,7 @@ def test_an_evaluation_from_file_to_samples(start: Start, adapters: Adapters) ->
             assert len((await s.http.get(path + "/samples")).json()["data"]) == 20
             assert (await s.http.post(path + "/cancel")).status_code == 409
             shown = (await s.http.get(f"/v1/adapters/a/versions/{version[7:15]}")).json()
-            assert shown["scores"][0]["evaluation"] == begun.json()["id"]
+            assert shown["scores"]["bfloat16"][0]["evaluation"] == begun.json()["id"]
             assert 'patchbay_evaluation_score{adapter="a",metric="accuracy"} 0.0' in (await s.http.get("/metrics")).text
 
     asyncio.run(story())

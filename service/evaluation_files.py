@@ -1,0 +1,34 @@
+"""What an evaluation keeps on the disk: its rows as they were drawn, and its samples."""
+
+import hashlib
+import json
+import os
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from evaluation.rows import Row
+
+
+def row_record(row: Row) -> dict[str, Any]:
+    """The row as a JSON object that load_rows reads back."""
+    record: dict[str, Any] = {"prompt": row.prompt, "completion": row.completion, "text": row.text}
+    record["references"] = list(row.references) or None
+    record["messages"] = [{"role": m.role, "content": m.content} for m in row.messages] or None
+    return {key: value for key, value in record.items() if value is not None}
+
+
+def rows_digest(rows: Iterable[Row]) -> str:
+    """Two evaluations with the same digest looked at identical items."""
+    whole = hashlib.sha256()
+    for row in rows:
+        whole.update(json.dumps(row_record(row), sort_keys=True).encode() + b"\n")
+    return f"sha256:{whole.hexdigest()}"
+
+
+def write_lines(path: Path, records: Iterable[dict[str, Any]]) -> None:
+    """Writes a JSON object a line, the whole file or none of it."""
+    partial = path.with_name(f".{path.name}.part")
+    with partial.open("w", encoding="utf-8") as file:
+        file.writelines(json.dumps(record, ensure_ascii=False) + "\n" for record in records)
+    os.replace(partial, path)
