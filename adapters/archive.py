@@ -1,19 +1,11 @@
 """Unpacking what was uploaded: only the names an adapter may have, as plain files, under the limits."""
 
-import lzma
 import shutil
-import stat
-import tarfile
-import zipfile
-import zlib
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path, PurePosixPath
-from typing import IO, TypeVar
 
-from adapters.errors import AdapterRefused, Problem, TooLarge
+from adapters.archive_reader import CHUNK, Member, members, translated
+from adapters.errors import AdapterRefused, Problem, TooLarge, printable
 from adapters.limits import Limits
 
 CONFIG = "adapter_config.json"
@@ -26,72 +18,72 @@ ALLOWED = frozenset(
     (*REQUIRED, PROBES, RUN, "README.md", "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json",
      "added_tokens.json", "tokenizer.model", "vocab.json", "merges.txt", "chat_template.jinja")
 )  # fmt: skip
-_CHUNK = 1 << 20
-T = TypeVar("T")
+# Why the usual strays are refused, by how their names end.
+_WHY = {
+    (".bin", ".pt", ".pth", ".pkl", ".pickle", ".ckpt", ".npy", ".npz", ".joblib"): "may be pickled, which runs code when it is read; save as safetensors",
+    (".py", ".pyc", ".so", ".dll", ".exe", ".sh", ".ipynb"): "is code, and none is ever run or kept",
+    (".zip", ".tar", ".gz", ".tgz", ".bz2", ".xz", ".zst", ".7z", ".rar"): "is an archive in the archive; send the files themselves",
+}  # fmt: skip
 
 
-@dataclass(frozen=True)
-class Member:
-    """One entry of an archive: its path as written, what makes it unfit (or None), its size, and how to open it."""
+def unpack(archive: Path, into: Path, limits: Limits) -> list[Problem]:
+    """Writes the files that an adapter may have from a .zip, .tar or .tar.gz into the empty folder `into`.
 
-    path: str
-    unfit: str | None
-    size: int
-    open: Callable[[], IO[bytes] | None]
-
-
-def unpack(archive: Path, into: Path, limits: Limits) -> None:
-    """Writes the files of a .zip, .tar or .tar.gz into the folder `into`, which exists and is empty.
-
-    The files may lie at the top or together in one folder.
+    They may lie at the top or together in one folder. Returns what is wrong with the other entries: they
+    escape, are no plain files, are doubled or have no business in an adapter, and nothing is written of them.
 
     Raises:
-        AdapterRefused: with every entry that escapes, is no plain file, is doubled or has no business in an adapter.
+        AdapterRefused: no archive that can be read.
         TooLarge: more files or bytes than `limits` allow.
     """
-    with _opened(archive, limits) as members:
-        files = [m for m in members if m.path and not _is_folder(m)]
+    with members(archive, limits) as found:
+        files = [member for member in found if not member.is_folder]
         if len(files) > limits.files:
             raise TooLarge(
-                f"the archive holds more than {limits.files} files; an adapter has at most {len(ALLOWED)}", param="archive"
+                f"the archive holds {len(files)} files; at most {limits.files} are taken, an adapter has at most {len(ALLOWED)}",
+                param="archive",
             )
-        problems = _problems(files)
-        if problems:
-            raise AdapterRefused(tuple(problems))
-        _extract(files, archive, into, limits)
+        refused = {number: problem for number, member in enumerate(found) if (problem := _refusal(member))}
+        problems = [*refused.values(), *_together(files)]
+        fit = [m for number, m in enumerate(found) if number not in refused and not m.is_folder]
+        try:
+            _extract(fit, archive, into, limits)
+        except AdapterRefused as error:
+            raise AdapterRefused((*problems, *error.problems)) from error
+    return problems
 
 
-def _is_folder(member: Member) -> bool:
-    return member.path.endswith("/")
-
-
-def _problems(files: list[Member]) -> list[Problem]:
-    found: list[Problem] = []
-    for member in files:
-        found += [] if (reason := _refusal(member)) is None else [Problem(reason[0], reason[1], member.path[:200])]
+def _together(files: list[Member]) -> list[Problem]:
+    """What is wrong with the files as a whole."""
     names = [PurePosixPath(member.path).name for member in files]
-    found += [
+    found = [
         Problem("duplicate_file", "is in the archive more than once", n) for n in sorted({n for n in names if names.count(n) > 1})
     ]
     folders = {PurePosixPath(member.path).parent.as_posix() for member in files}
     if len(folders) > 1:
-        found.append(
-            Problem("several_folders", f"files lie in {len(folders)} folders ({', '.join(sorted(folders)[:4])}); put them in one")
-        )
+        listed = ", ".join(printable(folder, 60) for folder in sorted(folders)[:4])
+        found.append(Problem("several_folders", f"files lie in {len(folders)} folders ({listed}); put them in one"))
     if not files:
-        found.append(Problem("empty_archive", f"the archive is empty; an adapter has {' and '.join(REQUIRED)}"))
+        found.append(Problem("empty_archive", f"the archive holds no file; an adapter has {' and '.join(REQUIRED)}"))
     return found
 
 
-def _refusal(member: Member) -> tuple[str, str] | None:
+def _refusal(member: Member) -> Problem | None:
     path = PurePosixPath(member.path)
-    if path.is_absolute() or ".." in path.parts or "\\" in member.path or ":" in member.path or "\0" in member.path:
-        return "path_escapes", "leads out of the adapter's folder"
+    if path.is_absolute() or ".." in path.parts or any(c in "\\:" or not c.isprintable() for c in member.path):
+        return Problem("path_escapes", "leads out of the adapter's folder, or is no name for a file", member.path)
     if member.unfit:
-        return "not_a_plain_file", member.unfit
-    if path.name not in ALLOWED:
-        return "file_not_allowed", f"has no business in an adapter; allowed: {', '.join(sorted(ALLOWED))}"
-    return None
+        return Problem("not_a_plain_file", member.unfit, member.path)
+    return None if member.is_folder else file_refusal(member.path)
+
+
+def file_refusal(path: str) -> Problem | None:
+    """Why a file has no business in an adapter, or None; only the last part of its path counts."""
+    name = PurePosixPath(path).name
+    if name in ALLOWED:
+        return None
+    reason = next((why for endings, why in _WHY.items() if name.lower().endswith(endings)), "has no business in an adapter")
+    return Problem("file_not_allowed", f"{reason}; allowed: {', '.join(sorted(ALLOWED))}", path)
 
 
 def _extract(files: list[Member], archive: Path, into: Path, limits: Limits) -> None:
@@ -99,70 +91,21 @@ def _extract(files: list[Member], archive: Path, into: Path, limits: Limits) -> 
     written = 0
     for member in files:
         name = PurePosixPath(member.path).name
-        source = _translated(member.open, name)
+        if (into / name).exists():
+            continue  # doubled, and reported as such
+        source = translated(member.open, name)
         if source is None:
             raise AdapterRefused((Problem("not_a_plain_file", "cannot be opened", name),))
         with source, (into / name).open("xb") as target:
-            while chunk := _translated(partial(source.read, _CHUNK), name):
+            while chunk := translated(partial(source.read, CHUNK), name):
                 written += len(chunk)
                 if written > allowed:
                     raise TooLarge(
-                        f"the archive unpacks to more than {allowed} bytes; the cap is {limits.unpacked}", param="archive"
+                        f"the archive unpacks to more than {allowed} bytes; the cap is {limits.unpacked} bytes "
+                        f"and {limits.ratio} times the archive's own size",
+                        param="archive",
                     )
                 target.write(chunk)
-
-
-def _translated(read: Callable[[], T], name: str) -> T:
-    # What a damaged archive raises has no common base.
-    try:
-        return read()
-    except (
-        zipfile.BadZipFile,
-        tarfile.TarError,
-        zlib.error,
-        lzma.LZMAError,
-        EOFError,
-        RuntimeError,
-        NotImplementedError,
-    ) as error:
-        raise AdapterRefused((Problem("damaged_archive", f"cannot be unpacked: {error}", name),)) from error
-
-
-@contextmanager
-def _opened(archive: Path, limits: Limits) -> Iterator[list[Member]]:
-    with archive.open("rb") as file:
-        head = file.read(4)
-    if head[:4] in (b"PK\x03\x04", b"PK\x05\x06"):
-        with _translated(lambda: zipfile.ZipFile(archive), archive.name) as opened:
-            yield [_zip_member(opened, info) for info in opened.infolist()[: limits.files * 4]]
-        return
-    mode = "r:gz" if head[:2] == b"\x1f\x8b" else "r:"
-    with _translated(lambda: tarfile.open(archive, mode), archive.name) as opened:  # type: ignore[call-overload]
-        yield _translated(lambda: _tar_members(opened, limits, archive.stat().st_size), archive.name)
-
-
-def _zip_member(opened: zipfile.ZipFile, info: zipfile.ZipInfo) -> Member:
-    kind = stat.S_IFMT(info.external_attr >> 16)
-    unfit = None
-    if info.flag_bits & 1:
-        unfit = "is encrypted; send it in the clear"
-    elif kind not in (0, stat.S_IFREG, stat.S_IFDIR):
-        unfit = "is a link or a device, not a plain file"
-    return Member(info.filename, unfit, info.file_size, lambda: opened.open(info))
-
-
-def _tar_members(opened: tarfile.TarFile, limits: Limits, packed: int) -> list[Member]:
-    """The entries up to a few over the limit: a list of millions is not read to its end."""
-    found: list[Member] = []
-    for info in opened:
-        path = info.name + ("/" if info.isdir() else "")
-        unfit = None if info.isreg() or info.isdir() else "is a link or a device, not a plain file"
-        found.append(Member(path, unfit, info.size, lambda info=info: opened.extractfile(info)))  # type: ignore[misc]
-        if len(found) > limits.files * 4 or info.size > limits.unpacked:
-            raise TooLarge(
-                f"the archive holds too many or too large files; the caps are {limits.files} files, {limits.unpacked} bytes"
-            )
-    return found
 
 
 def copy_folder(folder: Path, into: Path) -> None:

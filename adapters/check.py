@@ -1,17 +1,22 @@
 """Everything that could be wrong with an adapter, looked at before any engine sees it, and reported together."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from adapters.archive import RUN
 from adapters.base import Base
-from adapters.config import read_config, read_json
-from adapters.errors import AdapterRefused
+from adapters.config import read_config
+from adapters.errors import AdapterRefused, Problem
+from adapters.extras import check_extras
+from adapters.json_file import read_json
 from adapters.limits import Limits
 from adapters.manifest import BaseRef, Manifest, file_refs, now, version_digest
-from adapters.origin import check_origin, check_template
+from adapters.origin import check_origin, check_run, check_template
 from adapters.probes import Probes, read_probes
 from adapters.tensors import check_tensors
+
+_LISTED = 20
 
 
 @dataclass(frozen=True)
@@ -22,20 +27,25 @@ class Checked:
     probes: Probes | None
 
 
-def check_adapter(folder: Path, name: str, base: Base, limits: Limits, accept_base: bool = False) -> Checked:
+def check_adapter(
+    folder: Path, name: str, base: Base, limits: Limits, accept_base: bool = False, found: Sequence[Problem] = ()
+) -> Checked:
     """The manifest of the adapter in `folder`, which is as good as can be known without an engine.
+
+    `found` is what was wrong with it on its way into the folder.
 
     Raises:
         AdapterRefused: with every problem found.
     """
     config, problems = read_config(folder, limits)
-    tensors = check_tensors(folder, base, config)
+    tensors = check_tensors(folder, base, config, limits)
     probes, probe_problems = read_probes(folder, base, limits)
     run, run_problem = read_json(folder / RUN, limits.json_file) if (folder / RUN).is_file() else ({}, None)
     origin = check_origin(base, config, probes, run)
-    problems += [*tensors.problems, *probe_problems, *([run_problem] if run_problem else []), *([] if accept_base else origin)]
+    problems = [*found, *problems, *tensors.problems, *probe_problems, *([run_problem] if run_problem else check_run(run))]
+    problems += [*check_extras(folder, limits), *([] if accept_base else origin)]
     if problems or config is None:
-        raise AdapterRefused(tuple(problems))
+        raise AdapterRefused(_shortened(_once(problems)))
     template, warnings = check_template(folder, base, run)
     files = file_refs(folder)
     manifest = Manifest(
@@ -55,3 +65,20 @@ def check_adapter(folder: Path, name: str, base: Base, limits: Limits, accept_ba
     )
     # Probes recorded on other weights say nothing about these.
     return Checked(manifest, None if origin else probes)
+
+
+def _once(problems: list[Problem]) -> list[Problem]:
+    """A file that came and was refused is not called missing as well."""
+    refused = {p.where.rsplit("/", 1)[-1] for p in problems if p.where and p.code != "missing_file"}
+    return [p for p in problems if p.code != "missing_file" or p.where not in refused]
+
+
+def _shortened(problems: list[Problem]) -> tuple[Problem, ...]:
+    """All kinds of problem, each at most `_LISTED` times: a thousand tensors of one fault are one fault."""
+    kept: list[Problem] = []
+    for code in dict.fromkeys(p.code for p in problems):
+        same = [p for p in problems if p.code == code]
+        kept += same[:_LISTED]
+        if len(same) > _LISTED:
+            kept.append(Problem(code, f"and {len(same) - _LISTED} more of the same kind"))
+    return tuple(kept)

@@ -17,7 +17,12 @@ Foreign errors become one of these at the edge where they first appear; a messag
 got and the way out.
 """
 
+import reprlib
 from dataclasses import dataclass
+from typing import Any
+
+_SHORT = reprlib.Repr()
+_SHORT.maxstring = _SHORT.maxother = 80
 
 
 class PatchbayError(Exception):
@@ -80,6 +85,17 @@ class StorageFull(PatchbayError):
     code = "storage_full"
 
 
+def printable(text: str, most: int) -> str:
+    """At most `most` characters of a text, those escaped that are not printable (control characters, halves of pairs)."""
+    short = text if len(text) <= most else text[: most - 1] + "…"
+    return "".join(c if c.isprintable() else f"\\u{ord(c):04x}" for c in short)
+
+
+def shown(value: Any) -> str:
+    """A value of JSON as a message shows it: short, however large or deep it is."""
+    return printable(_SHORT.repr(value), 80)
+
+
 @dataclass(frozen=True)
 class Problem:
     """One reason to refuse an adapter: a stable code, a sentence, and where it was found (a file or a tensor)."""
@@ -87,6 +103,12 @@ class Problem:
     code: str
     message: str
     where: str | None = None
+
+    def __post_init__(self) -> None:
+        """What a stranger named is shown on one line, as text that any terminal and any encoding takes."""
+        object.__setattr__(self, "message", printable(self.message, 1000))
+        if self.where is not None:
+            object.__setattr__(self, "where", printable(self.where, 200))
 
 
 class AdapterRefused(PatchbayError):

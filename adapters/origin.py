@@ -1,15 +1,31 @@
 """Whose adapter: whether an upload belongs to the base that is served, and whether its template does."""
 
+import re
 from pathlib import Path
 from typing import Any
 
-from adapters.archive import CONFIG
+from adapters.archive import CONFIG, RUN
 from adapters.base import Base, template_hash
 from adapters.config import AdapterConfig
-from adapters.errors import Problem
+from adapters.errors import Problem, shown
 from adapters.probes import Probes
 
+_DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 _WAY_OUT = "send accept_base=true if you know that it was trained on these weights"
+
+
+def check_run(run: dict[str, Any]) -> list[Problem]:
+    """What is wrong with a run record that came along: what it says of its base has to be readable."""
+    recorded = run.get("base")
+    if recorded is None:
+        return []
+    if not isinstance(recorded, dict):
+        return [Problem("bad_run", f"base is {shown(recorded)}; give an object", RUN)]
+    return [
+        Problem("bad_run", f"base.{key} is {shown(recorded[key])}; give sha256: and 64 hex digits, or null", RUN)
+        for key in ("digest", "template_hash")
+        if recorded.get(key) is not None and not (isinstance(recorded[key], str) and _DIGEST.fullmatch(recorded[key]))
+    ]
 
 
 def check_origin(base: Base, config: AdapterConfig | None, probes: Probes | None, run: dict[str, Any] | None) -> list[Problem]:
@@ -28,7 +44,9 @@ def check_origin(base: Base, config: AdapterConfig | None, probes: Probes | None
     name = config.base_name if config else None
     if config is None or (name is not None and base.is_named(name)):
         return []
-    return [Problem("base_mismatch", f"base_model_name_or_path is {name!r}, this service serves {base.id}; {_WAY_OUT}", CONFIG)]
+    return [
+        Problem("base_mismatch", f"base_model_name_or_path is {shown(name)}, this service serves {base.id}; {_WAY_OUT}", CONFIG)
+    ]
 
 
 def _recorded_digest(probes: Probes | None, run: dict[str, Any] | None) -> str | None:

@@ -6,8 +6,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from adapters.archive import PROBES
 from adapters.base import Base
-from adapters.config import read_json
 from adapters.errors import Problem
+from adapters.json_file import read_json
 from adapters.limits import Limits
 
 

@@ -3,13 +3,14 @@
 import asyncio
 import logging
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Awaitable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TypeVar
 
 from adapters.archive import copy_folder
 from adapters.check import check_adapter
-from adapters.errors import AdapterRefused, Conflict, PatchbayError
+from adapters.errors import AdapterRefused, Conflict, PatchbayError, Problem, TooLarge
 from adapters.limits import Limits
 from adapters.manifest import Manifest
 from adapters.names import check_name
@@ -23,6 +24,7 @@ from service.residency import Residency
 from service.terms import Terms
 
 log = logging.getLogger("patchbay")
+T = TypeVar("T")
 
 
 class Lifecycle:
@@ -100,9 +102,18 @@ class Lifecycle:
             log.error("%s is not served on %s: %s", version.engine_name, self.base.id, error.message)
 
     async def upload(
-        self, files: Path, name: str, actor: str, *, live: bool = False, accept_base: bool = False
+        self,
+        files: Path,
+        name: str,
+        actor: str,
+        *,
+        live: bool = False,
+        accept_base: bool = False,
+        found: Sequence[Problem] = (),
     ) -> tuple[Manifest, bool]:
         """Takes the adapter in the staged folder `files` into service: its manifest, and whether it is new.
+
+        `found` is what was wrong with it on its way there; it is refused for that, with whatever else is.
 
         Raises:
             BadInput: the name cannot be used.
@@ -110,15 +121,24 @@ class Lifecycle:
             StorageFull, Unavailable: likewise nothing is kept.
         """
         check_name(name, self.base.id)
+        async with self._locks[name]:
+            return await self.counted(self._take_in(files, name, actor, live, accept_base, found))
+
+    async def counted(self, work: Awaitable[T]) -> T:
+        """Does a part of an upload; a refusal in it is counted by its first problem."""
         try:
-            async with self._locks[name]:
-                return await self._take_in(files, name, actor, live, accept_base)
+            return await work
         except AdapterRefused as error:
             self.metrics.refused.labels(error.problems[0].code).inc()
             raise
+        except TooLarge as error:
+            self.metrics.refused.labels(error.code).inc()
+            raise
 
-    async def _take_in(self, files: Path, name: str, actor: str, live: bool, accept_base: bool) -> tuple[Manifest, bool]:
-        checked = await asyncio.to_thread(check_adapter, files, name, self.base, self.limits, accept_base)
+    async def _take_in(
+        self, files: Path, name: str, actor: str, live: bool, accept_base: bool, found: Sequence[Problem]
+    ) -> tuple[Manifest, bool]:
+        checked = await asyncio.to_thread(check_adapter, files, name, self.base, self.limits, accept_base, found)
         there = self.store.manifest(name, checked.manifest.version)
         is_new = there is None
         manifest = there or await self.intake.admit(files, checked, actor)

@@ -1,5 +1,6 @@
 """Proof of effect: what the engine computes with an adapter, beside what PEFT computed and what the base computes."""
 
+from math import isfinite
 from statistics import fmean
 
 from adapters.errors import AdapterRefused, Problem
@@ -25,9 +26,11 @@ async def prove(engine: Engine, version: EngineVersion, probes: Probes | None, q
     """
     if probes is None:
         pairs = [await _both(engine, engine.encode_text(text), version) for text in _TEXTS]
+        _check_finite(pairs)
         return _with_effect(ProbeFigures(probes=len(pairs), effect=_largest(pairs)))
     tolerance = TOLERANCE["quantized" if quantized else "plain"]
     served = [await _both(engine, tuple(probe.prompt_token_ids), version) for probe in probes.probes]
+    _check_finite(served)
     figures = _compare(probes.probes, served, tolerance)
     if figures.mean_difference is not None and figures.mean_difference > tolerance:
         raise AdapterRefused((_mismatch(figures, tolerance),))
@@ -55,6 +58,12 @@ def _compare(probes: list[Probe], served: list[tuple[list[float], list[float]]],
 
 def _largest(pairs: list[tuple[list[float], list[float]]]) -> float:
     return round(max(abs(a - b) for adapted, plain in pairs for a, b in zip(adapted, plain, strict=True)), 5)
+
+
+def _check_finite(pairs: list[tuple[list[float], list[float]]]) -> None:
+    """Weights that are finite can be so large that what they compute is not."""
+    if not all(isfinite(value) for adapted, _ in pairs for value in adapted):
+        raise AdapterRefused((Problem("not_finite", "with it the engine computes NaN or infinite log-probabilities"),))
 
 
 def _with_effect(figures: ProbeFigures) -> ProbeFigures:

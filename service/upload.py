@@ -5,11 +5,11 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from fastapi import Request
-from python_multipart.exceptions import MultipartParseError
+from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
 
-from adapters.archive import ALLOWED
-from adapters.errors import AdapterRefused, BadInput, Problem
+from adapters.archive import ALLOWED, file_refusal
+from adapters.errors import BadInput, Problem, printable
 from adapters.store import disk_full_is_ours
 
 _LONGEST_FIELD = 1000
@@ -25,7 +25,10 @@ class _Part:
 
 
 class Upload:
-    """Takes the parts one after another: `files` and `archive` go to disk, `fields` stay as texts."""
+    """Takes the parts one after another: `files` and `archive` go to disk, `fields` stay as texts.
+
+    Of files that have no business in an adapter nothing is kept but their `problems`.
+    """
 
     def __init__(self, folder: Path, fields: frozenset[str]) -> None:
         self.folder = folder
@@ -36,14 +39,13 @@ class Upload:
         self._header: tuple[bytearray, bytearray] = (bytearray(), bytearray())
         self._headers: dict[bytes, bytes] = {}
         self._count = 0
-        self._problems: list[Problem] = []
+        self.problems: list[Problem] = []
 
     async def read(self, request: Request) -> None:
         """Reads the whole body.
 
         Raises:
             BadInput: not multipart, an unknown field, a field too long, cut short.
-            AdapterRefused: files that have no business in an adapter, all of them named.
             StorageFull: no room for it.
         """
         kind, options = parse_options_header(request.headers.get("content-type", ""))
@@ -51,18 +53,16 @@ class Upload:
             raise BadInput(
                 "send multipart/form-data with name and archive or files (curl -F name=… -F archive=@…)", param="archive"
             )
-        parser = MultipartParser(options[b"boundary"], self._callbacks())
         try:
+            parser = MultipartParser(options[b"boundary"], self._callbacks())
             with disk_full_is_ours():
                 async for chunk in request.stream():
                     parser.write(chunk)
                 parser.finalize()
-        except MultipartParseError as error:
+        except FormParserError as error:
             raise BadInput(f"the multipart body cannot be read: {error}") from error
         finally:
             self._close()
-        if self._problems:
-            raise AdapterRefused(tuple(self._problems))
 
     def _callbacks(self) -> Any:
         return {
@@ -98,19 +98,17 @@ class Upload:
         elif name == "files" and filename is not None:
             self._open_file(filename)
         elif name not in self._allowed:
-            known = ", ".join(["archive", "files", *sorted(self._allowed)])
+            known, name = ", ".join(["archive", "files", *sorted(self._allowed)]), printable(name, 80)
             raise BadInput(f"unknown field {name!r}; there are {known}", param=name, code="unknown_parameter")
+        elif name in self.fields:
+            raise BadInput(f"the field {name} was sent twice; send it once", param=name)
 
     def _open_file(self, filename: str) -> None:
         """Only a name that is on the list becomes a path."""
         if filename not in ALLOWED:
-            self._problems.append(
-                Problem(
-                    "file_not_allowed", f"has no business in an adapter; allowed: {', '.join(sorted(ALLOWED))}", filename[:200]
-                )
-            )
+            self.problems.append(file_refusal(filename) or Problem("path_escapes", "send a name without a folder", filename))
         elif (self.folder / "files" / filename).exists():
-            self._problems.append(Problem("duplicate_file", "was sent more than once", filename))
+            self.problems.append(Problem("duplicate_file", "was sent more than once", filename))
         elif self._part is not None:
             self._part.target = (self.folder / "files" / filename).open("xb")
 

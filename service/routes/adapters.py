@@ -81,16 +81,19 @@ def adapter_routes(runtime: Runtime) -> APIRouter:
             await form.read(request)
             if "name" not in form.fields:
                 raise BadInput("the field name is missing; send the adapter's name", param="name")
-            if (form.archive is not None) == any((staged / "files").iterdir()):
+            if (form.archive is not None) == (bool(form.problems) or any((staged / "files").iterdir())):
                 raise BadInput("send either one archive, or the adapter's files, and not both", param="archive")
             if form.archive is not None:
-                await runtime.in_thread(unpack, form.archive, staged / "files", lifecycle.limits)
+                form.problems += await lifecycle.counted(
+                    runtime.in_thread(unpack, form.archive, staged / "files", lifecycle.limits)
+                )
             manifest, is_new = await lifecycle.upload(
                 staged / "files",
                 form.fields["name"],
                 ACTOR,
                 live=flag(form.fields, "live"),
                 accept_base=flag(form.fields, "accept_base"),
+                found=form.problems,
             )
         live = registry.state.adapter(manifest.name).live == manifest.version
         return JSONResponse(manifest.model_dump(mode="json", by_alias=True) | {"live": live}, status_code=201 if is_new else 200)
