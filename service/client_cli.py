@@ -80,6 +80,8 @@ def push(
         f", differs from PEFT by {probe['mean_difference']} nats a token" if probe.get("mean_difference") is not None else ""
     )
     state = "live" if found["live"] else "not live: patchbay adapters promote " + f"{name} {found['version'][:19]}"
+    for warning in found["warnings"]:
+        typer.echo(f"warning: {warning}", err=True)
     _show(found, as_json, f"{name}@{found['version'][:19]}  {found['status']}{figures}  {state}")
 
 
@@ -87,12 +89,26 @@ def push(
 def promote(
     name: Name,
     version: Annotated[str, typer.Argument(help="Its digest, or how it begins.")],
+    gate: Annotated[
+        Path | None, typer.Option(metavar="DATA", help="Evaluate it on these rows first, and go on only if it is better.")
+    ] = None,
+    metric: Annotated[str | None, typer.Option(help="With --gate: what decides, such as accuracy.")] = None,
+    better_than: Annotated[str, typer.Option(help="With --gate: live (the version that serves now), or a number.")] = "live",
+    max_tokens: Annotated[int, typer.Option(min=1, help="With --gate: the longest answer.")] = 64,
+    limit: Annotated[int | None, typer.Option(min=1, help="With --gate: so many rows, drawn at random.")] = None,
     url: Url = _URL,
     key: Key = None,
     as_json: Json = False,
 ) -> None:
     """Make a version what the name serves."""
-    found = _call(url, key, "PUT", _path(name, "/live"), json={"version": version})
+    from service.client import Client
+
+    body: dict[str, Any] = {"version": version}
+    if gate is not None:
+        from service.client_gate import require
+
+        body |= require(Client(url, key), name, version, gate, metric, better_than, max_tokens, limit)
+    found = _call(url, key, "PUT", _path(name, "/live"), json=body)
     _show(found, as_json, _line(found))
 
 

@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Awaitable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from adapters.archive import copy_folder
 from adapters.check import check_adapter
@@ -18,6 +18,7 @@ from adapters.registry import Registry
 from adapters.state import Adapter, Version
 from adapters.store import Store
 from service.engine.door import Engine
+from service.gate import Gate, Requirement
 from service.intake import Intake
 from service.metrics import Metrics
 from service.residency import Residency
@@ -43,6 +44,7 @@ class Lifecycle:
         self.base, self.limits, self.registry, self.store, self.metrics = terms.base, limits, registry, store, metrics
         self.terms = terms
         self.residency = Residency(engine, store, capacity, metrics, self._kept)
+        self.gate = Gate(registry.records, terms.base.digest)
         self.intake = Intake(limits, engine, registry, store, self.residency, metrics, terms)
         self._locks: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
 
@@ -149,15 +151,23 @@ class Lifecycle:
             await self._promote(version, actor, "promote")
         return manifest, is_new
 
-    async def promote(self, name: str, prefix: str, actor: str) -> Adapter:
-        """Switches a name to one of its versions (a rollback where it is the one before). Requests under way finish on the old one."""
+    async def promote(self, name: str, prefix: str, actor: str, require: Requirement | None = None) -> Adapter:
+        """Switches a name to one of its versions (a rollback where it is the one before). Requests under way finish on the old one.
+
+        Raises:
+            NotFound: no such version.
+            Conflict: it may not be served here, or what is required of it is not met; nothing has changed.
+        """
         async with self._locks[name]:
             adapter = self.registry.state.adapter(name)
             version = adapter.version(prefix)
             action = "rollback" if version.digest == adapter.previous else "promote"
-            return await self._promote(version, actor, action)
+            passed = None
+            if require is not None and version.digest != adapter.live:
+                passed = await asyncio.to_thread(self.gate.check, require, adapter, version)
+            return await self._promote(version, actor, action, passed)
 
-    async def _promote(self, version: Version, actor: str, action: str) -> Adapter:
+    async def _promote(self, version: Version, actor: str, action: str, detail: dict[str, Any] | None = None) -> Adapter:
         """The new version is resident before the row changes, so that the switch costs no request a load."""
         before = self.registry.state.adapter(version.name).live_version
         if version.base != self.base.digest:
@@ -168,7 +178,7 @@ class Lifecycle:
             return self.registry.state.adapter(version.name)
         self.residency.recall(version)
         self.residency.release(await self.residency.hold(version))
-        adapter = await asyncio.to_thread(self.registry.promote, version.name, version.digest, actor, action)
+        adapter = await asyncio.to_thread(self.registry.promote, version.name, version.digest, actor, action, detail)
         self.metrics.switches.labels(version.name).inc()
         if before is not None:
             self.residency.retire(before)

@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from adapters.archive import ALLOWED, unpack
 from adapters.errors import BadInput, NotFound, Unavailable
+from service.gate import Requirement
 from service.runtime import Runtime
 from service.shown import shown_adapter
 from service.upload import Upload, flag
@@ -36,11 +37,12 @@ ACTOR = "local"
 
 
 class LiveRequest(BaseModel):
-    """`version` is a digest or its first six or more hex digits."""
+    """`version` is a digest or its first six or more hex digits; `require` a score that it must have, else nothing changes."""
 
     model_config = ConfigDict(extra="forbid")
 
     version: str = Field(max_length=80)
+    require: Requirement | None = None
 
 
 class PinnedRequest(BaseModel):
@@ -122,7 +124,7 @@ def adapter_routes(runtime: Runtime) -> APIRouter:
 
     @router.put("/v1/adapters/{name}/live", summary="Promote a version, or roll back to one")
     async def live(name: str, body: LiveRequest) -> dict[str, Any]:
-        await lifecycle.promote(name, body.version, ACTOR)
+        await lifecycle.promote(name, body.version, ACTOR, body.require)
         return shown(name)
 
     @router.post("/v1/adapters/{name}/load", summary="Make the live version resident")
