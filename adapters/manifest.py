@@ -35,8 +35,13 @@ class FileRef(BaseModel):
 
 
 class ProbeFigures(BaseModel):
-    """What the probes showed, in nats: the largest difference from the recorded log-probabilities
-    (None where none were recorded) and from the base's own."""
+    """What the probes showed, in nats.
+
+    Always: `effect`, the largest difference from the base's log-probabilities, and `noise`, the base's largest from its own.
+    Where probes were recorded, means over their tokens: `mean_difference` of served and recorded (and the largest one),
+    `difference_without` of the base alone and the recorded, `base_difference` of the base as served and as recorded,
+    and `recorded_effect` of the adapter in the recording.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -44,7 +49,11 @@ class ProbeFigures(BaseModel):
     tolerance: float | None = None
     largest_difference: float | None = None
     mean_difference: float | None = None
+    difference_without: float | None = None
+    base_difference: float | None = None
+    recorded_effect: float | None = None
     effect: float
+    noise: float = 0.0
 
 
 class Manifest(BaseModel):

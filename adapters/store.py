@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from adapters.archive import REQUIRED
 from adapters.errors import StorageFull
 from adapters.manifest import Manifest, read_manifest, write_manifest
 
@@ -90,6 +91,16 @@ class Store:
     def rewrite(self, manifest: Manifest) -> None:
         """Replaces a published version's manifest, its probes having been run."""
         write_manifest(self.path(manifest.name, manifest.version), manifest)
+
+    def add_records(self, files: Path, manifest: Manifest) -> None:
+        """Takes what another upload of the same version brought beside its weights; the manifest, which names it, last."""
+        folder = self.path(manifest.name, manifest.version)
+        for path in files.iterdir():
+            if path.name not in REQUIRED:
+                _flush(path)
+                os.replace(path, folder / path.name)
+        _flush(folder)
+        self.rewrite(manifest)
 
     def manifest(self, name: str, version: str) -> Manifest | None:
         """The manifest of a published version, or None."""

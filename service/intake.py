@@ -84,7 +84,23 @@ class Intake:
         kept = checked.manifest.model_copy(update={"created": there.created})
         return await self._prove(version, replace(checked, manifest=kept), actor)
 
+    async def verify(self, version: Version, files: Path, checked: Checked, actor: str) -> Manifest:
+        """Proves a version that came without probes by those that came now, with the staged folder `files`; keeps them beside it."""
+        manifest = await self._proven(version, checked)
+        with disk_full_is_ours():
+            await asyncio.to_thread(self._store.add_records, files, manifest)
+        await asyncio.to_thread(self._registry.set_proof, version, manifest, actor)
+        return manifest
+
     async def _prove(self, version: Version, checked: Checked, actor: str) -> Manifest:
+        manifest = await self._proven(version, checked)
+        with disk_full_is_ours():
+            await asyncio.to_thread(self._store.rewrite, manifest)
+        await asyncio.to_thread(self._registry.set_proof, version, manifest, actor)
+        return manifest
+
+    async def _proven(self, version: Version, checked: Checked) -> Manifest:
+        """The manifest with what the probes showed."""
         entry = await self._residency.hold(version)
         try:
             target = self._residency.engine_version(version)
@@ -92,11 +108,7 @@ class Intake:
         finally:
             self._residency.release(entry)
         status = "verified" if checked.probes else "unverified"
-        manifest = checked.manifest.model_copy(update={"probe": figures, "status": status})
-        with disk_full_is_ours():
-            await asyncio.to_thread(self._store.rewrite, manifest)
-        await asyncio.to_thread(self._registry.set_proof, version, manifest, actor)
-        return manifest
+        return checked.manifest.model_copy(update={"probe": figures, "status": status})
 
     async def _discard(self, manifest: Manifest, version: Version | None, is_known: bool) -> None:
         """The files first: on a full disk, that is what makes room for the registry's change."""

@@ -147,6 +147,8 @@ class Lifecycle:
         version = self.registry.state.adapter(name).version(manifest.version)
         if version.base != self.base.digest:
             manifest = await self.intake.prove_here(version, actor, accept_base)
+        if manifest.status == "unverified" and checked.probes is not None:
+            manifest = await self.intake.verify(version, files, checked, actor)
         if live or self.registry.state.adapter(name).live is None:
             await self._promote(version, actor, "promote")
         return manifest, is_new

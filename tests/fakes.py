@@ -27,8 +27,10 @@ class FakeEngine:
         self.loads: list[str] = []
         self.refuse_next: str | None = None
         self.no_effect = False
+        self.noise = 0.0
         self.slow: asyncio.Event | None = None
         self.most_held = 0
+        self.scored = 0
         self._dead = asyncio.Event()
 
     async def start(self) -> None:
@@ -86,7 +88,8 @@ class FakeEngine:
 
     async def score_tokens(self, ids: Sequence[int], version: EngineVersion | None) -> list[float]:
         shift = 0.0 if self._weights(version) == "base" or self.no_effect else 0.5
-        return [-1.0 - shift] * (len(ids) - 1)
+        self.scored += 1
+        return [-1.0 - shift - self.noise * (self.scored % 3 == 0)] * (len(ids) - 1)
 
     def encode(self, row: Row) -> EncodedRow:
         return EncodedRow(self.encode_text(str(row.prompt)), self.encode_text(str(row.answer)))

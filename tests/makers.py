@@ -56,6 +56,17 @@ def write_adapter(folder: Path, tensors: Mapping[str, Any] | None = None, config
     return folder
 
 
+def write_probes(folder: Path, adapted: float, plain: float = -1.0, tokens: int = 8, base: str = EMBEDDED.digest) -> Path:
+    """Probes beside an adapter that record one value for each token with it, and one without it."""
+    probe = {
+        "prompt_token_ids": [5] * tokens,
+        "adapter_logprobs": [adapted] * (tokens - 1),
+        "base_logprobs": [plain] * (tokens - 1),
+    }
+    (folder / "probes.json").write_text(json.dumps({"schema": 1, "base_digest": base, "probes": [probe]}), encoding="utf-8")
+    return folder
+
+
 def zip_of(files: Mapping[str, bytes]) -> bytes:
     """A .zip with these entries, whatever their names."""
     stream = io.BytesIO()

@@ -8,6 +8,7 @@ from typing import Any
 import httpx
 import pytest
 
+from adapters.base import Base
 from service.app import build_app
 from service.runtime import Runtime
 from service.settings import Settings
@@ -37,10 +38,10 @@ def start(tmp_path: Path) -> Start:
     """Starts a service; two in turn on one home are a restart."""
 
     @asynccontextmanager
-    async def started(**changes: Any) -> AsyncIterator[Service]:
+    async def started(base: Base = EMBEDDED, **changes: Any) -> AsyncIterator[Service]:
         engine = FakeEngine()
         settings = Settings(base="embedded", home=tmp_path / "home", **changes)
-        runtime = Runtime(settings, EMBEDDED, lambda *_: engine)
+        runtime = Runtime(settings, base, lambda *_: engine)
         app = build_app(runtime)
         async with runtime.running(), httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://localhost") as http:
             service = Service(runtime, engine, http)
