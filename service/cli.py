@@ -17,6 +17,8 @@ from adapters.limits import Limits
 from service.settings import LOOPBACK, Settings, default_home, engine_environment
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from adapters.base import Base
     from service.engine.door import Engine
     from service.metrics import Metrics
@@ -67,7 +69,7 @@ def serve(
         require_verified=require_verified,
     )
     _enter_environment()
-    _run(settings)
+    run(settings, _make_engine)
 
 
 def _pair(text: str, option: str, form: str) -> tuple[str, str]:
@@ -86,7 +88,8 @@ def _enter_environment() -> None:
     os.execve(sys.executable, [sys.executable, *sys.argv], environment)
 
 
-def _run(settings: Settings) -> None:
+def run(settings: Settings, make_engine: "Callable[[Base, Settings, Metrics], Engine]") -> None:
+    """Serves until a signal. Raises what the settings, the home or the base are refused for, and Unavailable when the engine failed."""
     import uvicorn
 
     from adapters.base import describe_base, resolve_base
@@ -100,7 +103,7 @@ def _run(settings: Settings) -> None:
     require_servable(base)
     listener = _listen(settings.host, settings.port)
     url = f"http://{settings.host}:{listener.getsockname()[1]}"
-    runtime = Runtime(settings, base, _make_engine)
+    runtime = Runtime(settings, base, make_engine)
     typer.echo(f"{url} answers; starting the engine on {base.id} (home: {settings.home})", err=True)
     config = uvicorn.Config(
         build_app(runtime),
