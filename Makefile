@@ -21,6 +21,7 @@ demo: $(READY)
 
 test: $(READY) check
 	scripts/postgres
+	scripts/browser
 	$(BIN)/python -m scripts.changed || $(BIN)/python -m pytest tests -q
 	@$(BIN)/python -m scripts.changed --keep
 

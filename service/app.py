@@ -11,6 +11,7 @@ from service.guard import BodyLimit, LocalOnly
 from service.routes.adapters import adapter_routes
 from service.routes.evaluations import evaluation_routes
 from service.routes.models import model_routes
+from service.routes.page import page_routes
 from service.routes.system import system_routes
 from service.runtime import Runtime
 
@@ -32,6 +33,7 @@ def build_app(runtime: Runtime) -> FastAPI:
     app.include_router(model_routes(runtime))
     app.include_router(adapter_routes(runtime))
     app.include_router(evaluation_routes(runtime))
+    app.include_router(page_routes())
     app.add_middleware(BodyLimit, limit_of=lambda path: _limit_of(runtime, path))
     app.add_middleware(LocalOnly)
     return app

@@ -4,15 +4,15 @@ import asyncio
 from collections.abc import Sequence
 from typing import Any
 
-from fastapi import APIRouter, Request
-from fastapi.responses import JSONResponse
+from fastapi import APIRouter
 
 from adapters.errors import AdapterRefused, Problem, Unavailable
 from evaluation.model import Completion
 from evaluation.rows import Row
 from evaluation.tokens import EncodedRow
 from service.engine.version import EngineVersion
-from service.inference import HEADER, Admission
+from service.inference import Admission
+from tests.fake_openai import fake_openai
 
 
 class FakeEngine:
@@ -31,6 +31,9 @@ class FakeEngine:
         self.slow: asyncio.Event | None = None
         self.most_held = 0
         self.scored = 0
+        # What a route answers instead of the weights' name, and the seconds before each word of a stream.
+        self.says: str | None = None
+        self.pause = 0.0
         self._dead = asyncio.Event()
 
     async def start(self) -> None:
@@ -104,18 +107,7 @@ class FakeEngine:
         return {"weights": 1000, "kv_cache": 2000}
 
     def routes(self, admission: Admission) -> APIRouter:
-        router = APIRouter()
+        async def say(asked: Any, version: EngineVersion | None) -> str:
+            return self.says or (await self.complete(asked, version, 8)).text
 
-        @router.post("/v1/completions")
-        async def completions(request: Request) -> JSONResponse:
-            body = await request.json()
-            lease = await admission.admit(body.get("model"), "/v1/completions")
-            try:
-                made = await self.complete(body["prompt"], lease.target.version, 8)
-                return JSONResponse(
-                    {"model": body.get("model"), "choices": [{"text": made.text}]}, headers={HEADER: lease.target.header}
-                )
-            finally:
-                lease.close(200)
-
-        return router
+        return fake_openai(admission, say, lambda: self.pause)

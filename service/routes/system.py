@@ -7,6 +7,7 @@ from fastapi import APIRouter
 from fastapi.responses import JSONResponse, Response
 from prometheus_client import CONTENT_TYPE_LATEST
 
+from adapters.archive import ALLOWED
 from adapters.errors import Unavailable
 from service.runtime import Runtime
 
@@ -38,7 +39,11 @@ def system_routes(runtime: Runtime) -> APIRouter:
         return {
             "version": version("patchbay"),
             "base": {"id": base.id, "digest": base.digest, "quantization": base.quantization, "max_length": base.max_length},
-            "limits": {"max_slots": runtime.settings.max_slots, "max_rank": runtime.settings.limits.rank},
+            "limits": {
+                "max_slots": runtime.settings.max_slots,
+                "max_rank": runtime.settings.limits.rank,
+                "files": sorted(ALLOWED),
+            },
         }
 
     @router.get("/metrics", summary="Prometheus metrics, the engine's own among them")

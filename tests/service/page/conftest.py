@@ -1,0 +1,68 @@
+"""The page in a real Chromium, on a service with a fake engine."""
+
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+from playwright.sync_api import Browser, sync_playwright
+
+from tests.makers import write_adapter
+from tests.service.page.site import SHOTS, Open, Site
+
+CHROMIUM = shutil.which("chromium") or "/usr/bin/chromium"
+# A browser under root has no sandbox; the rest keeps it from looking for anything outside this machine.
+FLAGS = (
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+)
+
+
+@pytest.fixture(scope="package")
+def browser() -> Iterator[Browser]:
+    """One Chromium for all tests of the page. It ends with them: while it runs, nothing else may use asyncio.run."""
+    if not Path(CHROMIUM).exists():
+        pytest.fail("the page is tested in Chromium, which is not installed: run scripts/browser (apt-get install chromium)")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=list(FLAGS))
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Iterator[Site]:
+    """A service with nothing in it yet."""
+    with Site(tmp_path / "home") as site:
+        yield site
+
+
+@pytest.fixture
+def visit(browser: Browser, request: pytest.FixtureRequest) -> Iterator[Open]:
+    """At the end a picture is kept, and nothing may have been said on the console."""
+    visit = Open(browser)
+    yield visit
+    SHOTS.mkdir(parents=True, exist_ok=True)
+    for number, page in enumerate(visit.pages):
+        page.screenshot(path=SHOTS / f"{request.node.name}-{number}.png", full_page=True)
+        page.context.close()
+    assert visit.heard == []
+
+
+@pytest.fixture
+def uploaded(site: Site, tmp_path: Path) -> Callable[[str, int], str]:
+    """Puts an adapter into the service, behind the page's back; returns the version."""
+
+    def upload(name: str, seed: int) -> str:
+        folder = write_adapter(tmp_path / f"{name}-{seed}", seed=seed)
+        files = [("files", (path.name, path.read_bytes())) for path in folder.iterdir()]
+        answer = httpx.post(f"{site.url}/v1/adapters", data={"name": name}, files=files)
+        answer.raise_for_status()
+        return str(answer.json()["version"])
+
+    return upload
