@@ -39,7 +39,7 @@ def adapters(model: Path, folder: Path, count: int, ranks: tuple[int, ...] = (8,
         if not (target / "adapter_config.json").is_file():
             target.mkdir(parents=True, exist_ok=True)
             rank = ranks[number % len(ranks)]
-            save_file(_tensors(shape, rank, number), target / "adapter_model.safetensors")
+            save_file(random_tensors(shape, rank, number), target / "adapter_model.safetensors")
             config = {
                 "peft_type": "LORA", "task_type": "CAUSAL_LM", "r": rank, "lora_alpha": rank, "target_modules": list(LINEAR),
                 "base_model_name_or_path": model.name, "bias": "none",
@@ -49,7 +49,8 @@ def adapters(model: Path, folder: Path, count: int, ranks: tuple[int, ...] = (8,
     return made
 
 
-def _tensors(shape: dict[str, int], rank: int, seed: int) -> dict[str, torch.Tensor]:
+def random_tensors(shape: dict[str, int], rank: int, seed: int, scale: float = 0.02) -> dict[str, torch.Tensor]:
+    """Bfloat16 tensors by PEFT's names; `scale` is B's standard deviation."""
     hidden, inner = shape["hidden_size"], shape["intermediate_size"]
     head = shape.get("head_dim") or hidden // shape["num_attention_heads"]
     queries, keys = head * shape["num_attention_heads"], head * shape["num_key_value_heads"]
@@ -61,5 +62,5 @@ def _tensors(shape: dict[str, int], rank: int, seed: int) -> dict[str, torch.Ten
             part = "self_attn" if name in LINEAR[:4] else "mlp"
             key = f"base_model.model.model.layers.{layer}.{part}.{name}"
             made[f"{key}.lora_A.weight"] = (torch.randn(rank, width_in, generator=drawn) / width_in**0.5).bfloat16()
-            made[f"{key}.lora_B.weight"] = (torch.randn(width_out, rank, generator=drawn) * 0.02).bfloat16()
+            made[f"{key}.lora_B.weight"] = (torch.randn(width_out, rank, generator=drawn) * scale).bfloat16()
     return made

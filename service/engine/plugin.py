@@ -17,12 +17,14 @@ def register() -> None:
         return
     from vllm.platforms.cpu import CpuPlatform
 
+    from service.engine import slots
+
     if getattr(CpuPlatform, _MARK, False):
         return
     setattr(CpuPlatform, _MARK, True)
     CpuPlatform.get_punica_wrapper = classmethod(lambda cls: "service.engine.punica.GroupedLora")
     _keep_compiling(CpuPlatform)
-    _lay_out_when_set()
+    slots.install()
     _embed_without_waste()
     _mark_prompt_logprobs()
 
@@ -43,26 +45,6 @@ def _keep_compiling(platform: Any) -> None:
             vllm_config.lora_config = lora
 
     platform.check_and_update_config = classmethod(checked)
-
-
-def _lay_out_when_set() -> None:
-    """Each layer's weights are laid out for the products when an adapter takes a slot, not at each step."""
-    from vllm.lora.model_manager import LoRAModelManager
-
-    original = LoRAModelManager.activate_adapter
-
-    @wraps(original)
-    def activated(self: Any, lora_id: int) -> bool:
-        from service.engine.punica import lay_out
-
-        changed: bool = original(self, lora_id)
-        if changed:
-            slot = self.lora_index_to_id.index(lora_id)
-            for module in self.modules.values():
-                lay_out(module, slot)
-        return changed
-
-    LoRAModelManager.activate_adapter = activated
 
 
 def _embed_without_waste() -> None:

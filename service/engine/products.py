@@ -57,14 +57,19 @@ class Weights:
         """From each slice's A (r, in) and B (width, r), r padded; None when the product is zero."""
         used = [left.any(dim=1) & right.any(dim=0) for left, right in zip(a, b, strict=True)]
         kept_a = [left[mask] for left, mask in zip(a, used, strict=True)]
-        kept_b = [right[:, mask].t().contiguous() for right, mask in zip(b, used, strict=True)]
-        ranks = tuple(len(left) for left in kept_a)
+        kept_b = [right[:, mask] for right, mask in zip(b, used, strict=True)]
+        return cls.packed(kept_a, kept_b)
+
+    @classmethod
+    def packed(cls, a: Sequence[torch.Tensor], b: Sequence[torch.Tensor]) -> "Weights | None":
+        """As `of`, of what is not padded: A (rank, in) and B (width, rank) of each slice."""
+        ranks = tuple(len(left) for left in a)
         if not any(ranks):
             return None
-        flat = torch.cat([part.reshape(-1) for part in kept_b])
-        views = torch.split(flat, [part.numel() for part in kept_b])
-        shaped = tuple(view.view(part.shape) for view, part in zip(views, kept_b, strict=True))
-        return cls(torch.cat(kept_a).contiguous(), shaped, flat, ranks)
+        flat = torch.cat([right.t().reshape(-1) for right in b])
+        views = torch.split(flat, [right.numel() for right in b])
+        shaped = tuple(view.view(right.shape[1], right.shape[0]) for view, right in zip(views, b, strict=True))
+        return cls(torch.cat(list(a)).contiguous(), shaped, flat, ranks)
 
 
 class Layer:

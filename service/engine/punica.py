@@ -93,22 +93,31 @@ class GroupedLora(PunicaWrapperCPU):
             start += width
 
 
-def lay_out(module: Any, slot: int) -> None:
-    """Takes a wrapped layer's weights in `slot` (just set, or zeroed) into the layout of the products."""
+def layer_of(module: Any) -> Layer | None:
+    """A wrapped layer's place in the products; None for one that vLLM has no CPU path for (experts)."""
     a, b = getattr(module, "lora_a_stacked", None), getattr(module, "lora_b_stacked", None)
     if a is None or b is None:
-        return
+        return None
     stacks_a, stacks_b = (a, b) if isinstance(a, tuple) else ((a,), (b,))
     if stacks_b[0].ndim != 4 or stacks_b[0].shape[1] != 1:
-        return  # experts: vLLM has no CPU path for them
-    # An embedding's A is (slots, vocabulary, r): a token's row of it takes the place of x A^T.
-    embedding = stacks_a[0].ndim == 3
+        return None
     key = stacks_a[0].data_ptr()
     if key not in _LAYERS:
-        width_in = 0 if embedding else stacks_a[0].shape[-1]
+        # An embedding's A is (slots, vocabulary, r): a token's row of it takes the place of x A^T.
+        width_in = 0 if stacks_a[0].ndim == 3 else stacks_a[0].shape[-1]
         _LAYERS[key] = (Layer(len(stacks_a[0]), [stack.shape[2] for stack in stacks_b], width_in), module.punica_wrapper)
-    lefts = [stack[slot].t() if embedding else stack[slot, 0] for stack in stacks_a]
-    _LAYERS[key][0].set(slot, Weights.of(lefts, [stack[slot, 0] for stack in stacks_b]))
+    return _LAYERS[key][0]
+
+
+def lay_out(module: Any, slot: int) -> None:
+    """Takes a wrapped layer's weights in `slot` (just set, or zeroed) into the layout of the products."""
+    layer = layer_of(module)
+    if layer is None:
+        return
+    a, b = module.lora_a_stacked, module.lora_b_stacked
+    stacks_a, stacks_b = (a, b) if isinstance(a, tuple) else ((a,), (b,))
+    lefts = [stack[slot].t() if stack.ndim == 3 else stack[slot, 0] for stack in stacks_a]
+    layer.set(slot, Weights.of(lefts, [stack[slot, 0] for stack in stacks_b]))
 
 
 def _lora_linear(y: torch.Tensor, x: torch.Tensor, stacked: torch.Tensor) -> None:
