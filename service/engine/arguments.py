@@ -26,6 +26,12 @@ class _Parser(FlexibleArgumentParser):
 
 def engine_arguments(base: Base, settings: Settings) -> Namespace:
     """Every option of vLLM's server, resolved. Raises BadInput for an unknown or reserved one."""
+    parsed: Namespace = make_arg_parser(_Parser()).parse_args(engine_options(base, settings))
+    return parsed
+
+
+def engine_options(base: Base, settings: Settings) -> list[str]:
+    """The same as the words of a command line. Raises BadInput for a reserved one."""
     given = {key.replace("-", "_"): value for key, value in settings.engine.items()}
     reserved = sorted(_RESERVED & given.keys())
     if reserved:
@@ -41,8 +47,7 @@ def engine_arguments(base: Base, settings: Settings) -> Namespace:
     line += ["--max-cpu-loras", str(max(settings.max_resident, settings.max_slots))]
     for key, value in (defaults | given).items():
         line += _option(key, value)
-    parsed: Namespace = make_arg_parser(_Parser()).parse_args(line)
-    return parsed
+    return line
 
 
 def _served_rank(rank: int) -> int:
