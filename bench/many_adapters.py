@@ -30,13 +30,12 @@ from adapters.base import resolve_base
 from bench.codes import write_codes
 from bench.machine import machine
 from bench.servers import Server, patchbay
-from bench.traffic import Answer, Ask, Load, ask, drive, for_seconds, percentile, session
+from bench.traffic import Answer, Ask, Load, ask, drive, for_seconds, percentile, prompt, session
 
 FEW = 5
 TOKENS = 8
 CLIENTS = 16
 HOT, HOT_CLIENTS, COLD_CLIENTS = 4, 4, 4
-_WORDS = "the name place order list of every green chair sent on Friday to Maria with two old lamps and a note".split()
 
 
 @dataclass
@@ -205,7 +204,7 @@ def _evenly(numbers: Sequence[int], seed: str) -> Iterator[Ask]:
 
 
 def _ask(number: int, seed: str, stream: bool = False) -> Ask:
-    return Ask(_name(number), " ".join(random.Random(seed).choices(_WORDS, k=16)), TOKENS, stream)
+    return Ask(_name(number), prompt(seed), TOKENS, stream)
 
 
 def _name(number: int) -> str:

@@ -10,7 +10,6 @@ adapter, the check of unknown fields, the header that says which weights answere
 import argparse
 import asyncio
 import json
-import random
 import statistics
 import sys
 import tempfile
@@ -25,12 +24,11 @@ from tqdm import tqdm
 from adapters.base import describe_base, resolve_base
 from bench.machine import machine
 from bench.servers import Server, free_port, patchbay
-from bench.traffic import Ask, Load, for_seconds, percentile, session
+from bench.traffic import Ask, Load, for_seconds, percentile, prompt, session
 from service.engine.arguments import engine_options
 from service.settings import Settings, engine_environment
 
 OURS, THEIRS = "ours", "vLLM's"
-_WORDS = "the name place order list of every green chair sent on Friday to Maria with two old lamps and a note".split()
 
 
 @dataclass(frozen=True)
@@ -76,8 +74,7 @@ def vllm_server(settings: Settings, log: Path) -> Server:
 def asks(kind: Kind, tokens: int, seed: int) -> Iterator[Ask]:
     """Prompts of 16 words, each another."""
     for number in count():
-        drawn = random.Random(f"{seed} {number}")
-        yield Ask("embedded", " ".join(drawn.choices(_WORDS, k=16)), tokens, kind.stream, ignore_eos=True)
+        yield Ask("embedded", prompt(f"{seed} {number}"), tokens, kind.stream, ignore_eos=True)
 
 
 async def measure(urls: dict[str, str], kinds: list[Kind], rounds: int, seconds: float, tokens: int) -> dict[str, Ratios]:

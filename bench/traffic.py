@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import random
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -10,6 +11,7 @@ from typing import Any
 import aiohttp
 
 HEADER = "X-Patchbay-Adapter"
+_WORDS = "name place order list every green chair sent Friday Maria two old lamps note"
 
 
 @dataclass(frozen=True)
@@ -107,6 +109,11 @@ async def for_seconds(http: aiohttp.ClientSession, url: str, work: Iterator[Ask]
             yield next(work)
 
     return await drive(http, url, until(), clients)
+
+
+def prompt(seed: str) -> str:
+    """16 words, another prompt for another seed."""
+    return " ".join(random.Random(seed).choices(_WORDS.split(), k=16))
 
 
 def percentile(values: Sequence[float], share: float) -> float:
