@@ -13,6 +13,8 @@ from service.engine.version import EngineVersion
 from service.metrics import Metrics
 
 _RETRY_FULL = 1.0
+# Seconds after which a use counts half: how often an adapter was asked for decides who stays, not only who came last.
+_HALF_LIFE = 300.0
 
 
 @dataclass
@@ -23,12 +25,22 @@ class Resident:
     loading: "asyncio.Future[None]"
     holds: int = 0
     used: float = field(default_factory=time.monotonic)
+    uses: float = 0.0
     retired: bool = False
 
     @property
     def idle(self) -> bool:
         """Loaded, and used by no request."""
         return self.holds == 0 and self.loading.done()
+
+    def use(self) -> None:
+        """Counts one use."""
+        now = time.monotonic()
+        self.uses, self.used = self.worth(now) + 1, now
+
+    def worth(self, now: float) -> float:
+        """Its uses, each counting less the longer ago it was. A sweep over many rare adapters does not put out a frequent one."""
+        return self.uses * 2 ** ((self.used - now) / _HALF_LIFE)
 
 
 class Residency:
@@ -38,6 +50,7 @@ class Residency:
         self._engine, self._store, self.capacity, self._metrics, self._kept = engine, store, capacity, metrics, kept
         self._entries: dict[int, Resident] = {}
         self._leaving: dict[int, asyncio.Task[None]] = {}
+        self._one_at_a_time = asyncio.Lock()
 
     def engine_version(self, version: Version) -> EngineVersion:
         """The version as the engine needs it."""
@@ -77,7 +90,7 @@ class Residency:
     def release(self, entry: Resident) -> None:
         """Ends a hold; the last one of a retired version lets it go."""
         entry.holds -= 1
-        entry.used = time.monotonic()
+        entry.use()
         if entry.retired and entry.idle and self._entries.get(entry.version.engine_id) is entry:
             self._let_go(entry)
 
@@ -124,9 +137,11 @@ class Residency:
 
     async def _load(self, entry: Resident) -> None:
         try:
-            await self._make_room()
-            began = time.monotonic()
-            await self._engine.load(self.engine_version(entry.version))
+            async with self._one_at_a_time:  # the engine makes a step between two loads, whatever the number of cold requests
+                self._make_room()
+                await asyncio.sleep(0)  # the engine is told of the leaving first; it need not be done with it
+                began = time.monotonic()
+                await self._engine.load(self.engine_version(entry.version))
         except BaseException:
             self._forget(entry)
             raise
@@ -138,14 +153,15 @@ class Residency:
         if self._entries.get(entry.version.engine_id) is entry:
             del self._entries[entry.version.engine_id]
 
-    async def _make_room(self) -> None:
+    def _make_room(self) -> None:
+        now = time.monotonic()
         while len(self._entries) > self.capacity:
             kept = self._kept()
             idle = [e for e in self._entries.values() if e.idle and e.version.engine_id not in kept]
             if not idle:
                 raise Busy(f"all {self.capacity} places for adapters are in use; try again shortly", retry_after=_RETRY_FULL)
             self._metrics.evictions.inc()
-            await self._let_go(min(idle, key=lambda entry: entry.used))
+            self._let_go(min(idle, key=lambda entry: entry.worth(now)))
 
     def _let_go(self, entry: Resident) -> "asyncio.Task[None]":
         """Out of sight at once, so that no new request takes it; out of the engine in a task of its own."""

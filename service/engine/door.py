@@ -17,7 +17,8 @@ EngineState = Literal["starting", "ready", "failed", "stopped"]
 class Engine(Protocol):
     """One engine for the life of the service; it may die and be started again.
 
-    Calls raise Unavailable while it is not ready, and AdapterRefused where the engine will not take an adapter.
+    Calls raise Unavailable while it is not ready, and AdapterRefused where the engine will not take an adapter. Loads and
+    unloads are done in the order in which they were asked for.
     """
 
     state: EngineState

@@ -1,6 +1,7 @@
 """vLLM in this process: built off the event loop, asked for tokens and scores, told which adapters to hold."""
 
 import asyncio
+import gc
 import os
 import time
 from argparse import Namespace
@@ -17,6 +18,7 @@ from vllm.exceptions import VLLMClientError
 from vllm.inputs.engine import tokens_input
 from vllm.lora.request import LoRARequest
 from vllm.sampling_params import RequestOutputKind
+from vllm.utils.gc_utils import freeze_gc_heap
 from vllm.v1.engine.exceptions import EngineDeadError, EngineGenerateError
 
 from adapters.base import Base
@@ -26,7 +28,7 @@ from evaluation.rows import Row
 from evaluation.tokens import EncodedRow, encode_prompt, encode_row
 from service.engine.arguments import engine_arguments
 from service.engine.door import EngineState
-from service.engine.measured import MeasuredLLM, Observer
+from service.engine.measured import BoundedStats, MeasuredLLM, Observer
 from service.engine.openai import openai_routes
 from service.engine.version import EngineVersion
 from service.inference import RETRY_AFTER, Admission
@@ -52,6 +54,7 @@ class VllmEngine:
     async def start(self) -> None:
         """Builds (or builds again) the engine; on failure `state` is failed, `failure` says why, and the error goes on."""
         self.state, self.failure = "starting", None
+        gc.unfreeze()  # the engine before this one, if any, may go
         try:
             if self._llm is not None:
                 await asyncio.to_thread(self._llm.shutdown)
@@ -65,6 +68,7 @@ class VllmEngine:
         self.state = "ready"
         await self._warm_up()
         self._llm.observer = self._observer  # only now: a warm-up is no one's request
+        freeze_gc_heap()
 
     async def _warm_up(self) -> None:
         """The first requests of each kind make the engine prepare itself for seconds; no user should be the one who waits."""
@@ -74,7 +78,7 @@ class VllmEngine:
 
     def _build(self) -> MeasuredLLM:
         arguments = AsyncEngineArgs.from_cli_args(self._args)
-        llm: MeasuredLLM = MeasuredLLM.from_engine_args(arguments)
+        llm: MeasuredLLM = MeasuredLLM.from_engine_args(arguments, stat_loggers=[BoundedStats])
         return llm
 
     async def stop(self) -> None:

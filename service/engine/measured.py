@@ -5,6 +5,7 @@ from collections.abc import AsyncGenerator
 from typing import Any, Protocol
 
 from vllm.v1.engine.async_llm import AsyncLLM
+from vllm.v1.metrics.loggers import PrometheusStatLogger
 
 
 class Observer(Protocol):
@@ -15,6 +16,14 @@ class Observer(Protocol):
     def next_tokens(self, name: str | None, seconds_per_token: float, count: int) -> None: ...
 
     def finished(self, name: str | None, prompt_tokens: int, completion_tokens: int) -> None: ...
+
+
+class BoundedStats(PrometheusStatLogger):
+    """vLLM's own metrics but one: vllm:lora_requests_info has a series for every set of adapters that ever ran together, for good."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.gauge_lora_info = None
 
 
 class MeasuredLLM(AsyncLLM):
