@@ -38,11 +38,12 @@ class Registry:
         self._database.close()
 
     @contextmanager
-    def _change(self) -> Iterator[Session]:
+    def _change(self, name: str | None = None) -> Iterator[Session]:
+        """A transaction, and the new picture after it. What concerns one name reads that name anew, however many there are."""
         with self._lock, errors_are_ours(), Session(self._database.engine, expire_on_commit=False) as session:
             yield session
             session.commit()
-            self.state = _read(session)
+            self.state = _read(session) if name is None else _read_again(session, self.state, name)
 
     def pair(self, store: str | None, store_is_empty: bool) -> str:
         """Makes this the registry of the store with the id `store`, None where it has none yet; the id it shall have.
@@ -69,7 +70,7 @@ class Registry:
 
         With the status PENDING it is in nobody's sight until `set_proof`; without a status it has the manifest's.
         """
-        with self._change() as session:
+        with self._change(manifest.name) as session:
             if session.get(AdapterTable, manifest.name) is None:
                 session.add(AdapterTable(name=manifest.name, created=now()))
                 session.flush()
@@ -84,7 +85,7 @@ class Registry:
 
     def set_proof(self, version: Version, manifest: Manifest, actor: str) -> None:
         """Records what the probes showed, and on which base. Its first proof completes an upload."""
-        with self._change() as session:
+        with self._change(version.name) as session:
             row = _row(session, version)
             action = "upload" if row.status == PENDING else "prove"
             row.status, row.base, row.probe = manifest.status, manifest.base.digest, _probe(manifest)
@@ -92,7 +93,7 @@ class Registry:
 
     def complete(self, version: Version, manifest: Manifest) -> None:
         """Fills in what a row from before does not know of its proof, from the version's manifest."""
-        with self._change() as session:
+        with self._change(version.name) as session:
             row = _row(session, version)
             row.base, row.probe = manifest.base.digest, _probe(manifest)
 
@@ -100,7 +101,7 @@ class Registry:
         self, name: str, digest: str, actor: str, action: str = "promote", detail: dict[str, Any] | None = None
     ) -> Adapter:
         """Makes a version what its name serves, in one row; the one before becomes `previous`. `detail` says what allowed it."""
-        with self._change() as session:
+        with self._change(name) as session:
             row = _adapter_row(session, name)
             if row.live != digest:
                 _log(session, actor, action, name, row.live, digest, detail)
@@ -120,7 +121,7 @@ class Registry:
 
     def set_pinned(self, name: str, pinned: bool, actor: str) -> Adapter:
         """A pinned adapter's live version stays resident."""
-        with self._change() as session:
+        with self._change(name) as session:
             row = _adapter_row(session, name)
             if row.pinned != pinned:
                 _log(session, actor, "pin" if pinned else "unpin", name, None, None)
@@ -129,7 +130,7 @@ class Registry:
 
     def delete_version(self, version: Version, actor: str) -> None:
         """Forgets a version. Raises Conflict for the live one, which would leave its name serving nothing."""
-        with self._change() as session:
+        with self._change(version.name) as session:
             row = _adapter_row(session, version.name)
             if row.live == version.digest:
                 raise Conflict(
@@ -142,7 +143,7 @@ class Registry:
 
     def delete_adapter(self, name: str, actor: str) -> None:
         """Forgets a name and its versions. Raises Conflict for the one that is the default route."""
-        with self._change() as session:
+        with self._change(name) as session:
             row = _adapter_row(session, name)
             setting = session.get(SettingTable, _DEFAULT_KEY)
             if setting is not None and setting.value == name:
@@ -153,7 +154,7 @@ class Registry:
 
     def discard(self, version: Version) -> None:
         """Takes back a version that never served (its load or its probes failed), and its name if it was the first."""
-        with self._change() as session:
+        with self._change(version.name) as session:
             _delete_row(session, version)
 
     def pending(self) -> list[Version]:
@@ -237,13 +238,27 @@ def _shown_event(row: EventTable) -> dict[str, Any]:
 
 
 def _read(session: Session) -> State:
+    setting = session.get(SettingTable, _DEFAULT_KEY)
+    return State(_adapters(session), setting.value if setting else None)
+
+
+def _read_again(session: Session, before: State, name: str) -> State:
+    """The picture `before` with what the database now says of one name."""
+    others = {key: adapter for key, adapter in before.adapters.items() if key != name}
+    return State(dict(sorted((others | _adapters(session, name)).items())), before.default)
+
+
+def _adapters(session: Session, name: str | None = None) -> dict[str, Adapter]:
+    """Those with versions that may be seen; one of them, or all, by name."""
+    of_versions = select(VersionTable).where(VersionTable.status != PENDING).order_by(VersionTable.engine_id)
+    of_names = select(AdapterTable).order_by(AdapterTable.name)
+    if name is not None:
+        of_versions, of_names = of_versions.filter_by(name=name), of_names.filter_by(name=name)
     versions: dict[str, list[Version]] = {}
-    for row in session.scalars(select(VersionTable).where(VersionTable.status != PENDING).order_by(VersionTable.engine_id)):
+    for row in session.scalars(of_versions):
         versions.setdefault(row.name, []).append(_version(row))
-    adapters = {
+    return {
         a.name: Adapter(a.name, a.live, a.previous, a.pinned, a.created, tuple(versions[a.name]))
-        for a in session.scalars(select(AdapterTable).order_by(AdapterTable.name))
+        for a in session.scalars(of_names)
         if a.name in versions
     }
-    setting = session.get(SettingTable, _DEFAULT_KEY)
-    return State(adapters, setting.value if setting else None)

@@ -43,6 +43,32 @@ def test_promote_and_roll_back(tmp_path: Path, url: str) -> None:
     again.close()
 
 
+def test_the_picture_after_each_change_is_what_a_full_reading_shows(tmp_path: Path, url: str) -> None:
+    """Changes read one name anew: whatever they did, a registry opened afterwards sees the same, in the same order."""
+    registry = Registry(url)
+    of_b, of_a, second, unproven = (
+        registry.add(manifest_of(tmp_path, seed, name), "test", status)
+        for seed, name, status in ((1, "b", None), (2, "a", None), (3, "b", None), (4, "c", PENDING))
+    )
+    changes = (
+        lambda: registry.promote("b", second.digest, "test"),
+        lambda: registry.set_proof(unproven, manifest_of(tmp_path, 4, "c"), "test"),
+        lambda: registry.set_default("b", "test"),
+        lambda: registry.set_pinned("a", True, "test"),
+        lambda: registry.delete_version(of_b, "test"),
+        lambda: registry.discard(unproven),
+        lambda: registry.delete_adapter(of_a.name, "test"),
+    )
+    for change in changes:
+        change()
+        seen = registry.state
+        registry.close()
+        registry = Registry(url)
+        assert registry.state == seen
+        assert list(registry.state.adapters) == list(seen.adapters) == sorted(seen.adapters)
+    registry.close()
+
+
 def test_every_change_is_on_record(tmp_path: Path, url: str) -> None:
     registry = Registry(url)
     one, two = (registry.add(manifest_of(tmp_path, seed), "ann") for seed in (1, 2))
