@@ -77,7 +77,7 @@ class Layer:
 
     def __init__(self, slots: int, widths: Sequence[int], width_in: int) -> None:
         self.weights: list[Weights | None] = [None] * slots
-        self.widths = tuple(widths)
+        self.widths, self.width_in = tuple(widths), width_in
         self._slots = (kernel.Slot * slots)()
         self._widths = _ints(self.widths)
         self._ranks: list[object] = [None] * slots

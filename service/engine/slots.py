@@ -7,23 +7,26 @@ looks up for each of its adapters takes the same time however many are resident.
 """
 
 from functools import wraps
+from pathlib import Path
 from typing import Any
 
 import torch
 
 from service.engine.products import Weights
+from service.engine.reading import Reader, lay_out
 
 
 def install() -> None:
     """Changes vLLM's managers of adapters. A model with a layer that is not plain (see `_is_plain`) keeps vLLM's way."""
     from vllm.lora.model_manager import LoRAModelManager
-    from vllm.lora.worker_manager import LRUCacheWorkerLoRAManager
+    from vllm.lora.worker_manager import LRUCacheWorkerLoRAManager, WorkerLoRAManager
 
     for manager, name, change in (
         (LoRAModelManager, "_create_lora_modules", _creating),
         (LoRAModelManager, "_add_adapter", _adding),
         (LoRAModelManager, "activate_adapter", _activating),
         (LoRAModelManager, "_deactivate_adapter", _deactivating),
+        (WorkerLoRAManager, "_load_adapter", _loading),
         (LRUCacheWorkerLoRAManager, "_apply_adapters", _applying),
     ):
         original = getattr(manager, name)
@@ -40,12 +43,42 @@ def _creating(original: Any) -> Any:
             for module in self.modules.values():
                 _without_memory(module)
             self.placed = {name: layer_of(module) for name, module in self.modules.items()}
+            self.reader = Reader(self.placed, self.packed_modules, _mapper(self.model))
 
     return create
 
 
+def _mapper(model: Any) -> Any:
+    """How the model's own names differ from those in files, as vLLM's loader asks for it."""
+    mapper = getattr(model, "hf_to_vllm_mapper", None)
+    return mapper and mapper.get_rename_mapper()
+
+
+def _loading(original: Any) -> Any:
+    def load(self: Any, request: Any) -> Any:
+        from vllm.lora.lora_model import LoRAModel
+        from vllm.lora.peft_helper import PEFTHelper
+
+        manager, folder = self._adapter_manager, Path(request.lora_path)
+        if manager.placed is None or not (folder / "adapter_config.json").is_file():
+            return original(self, request)
+        helper = PEFTHelper.from_local_dir(str(folder), self.max_position_embeddings)
+        helper.validate_legal(self.lora_config)
+        laid_out = manager.reader.read(folder, helper, self.lora_config.lora_dtype)
+        if laid_out is None:
+            return original(self, request)
+        lora = LoRAModel(request.lora_int_id, helper.r, {})
+        lora.laid_out = laid_out
+        return lora
+
+    return load
+
+
 def _adding(original: Any) -> Any:
     def add(self: Any, lora: Any) -> None:
+        if hasattr(lora, "laid_out"):
+            self._registered_adapters[lora.id] = lora
+            return
         original(self, lora)
         if self.placed is not None:
             lora.laid_out = {name: _laid_out(lora.get_lora(name), layer) for name, layer in self.placed.items()}
@@ -143,20 +176,10 @@ def _without_memory(module: Any) -> None:
 
 
 def _laid_out(lora: Any, layer: Any) -> Weights | None:
-    """A layer's part of an adapter, vLLM's tensors (A (r, in), B (out, r), lists where slices are merged) freed."""
+    """A layer's part of an adapter as vLLM loaded it (A (r, in), B (out, r); lists where slices are merged)."""
     if lora is None or layer is None:
         return None
     a, b = (part if isinstance(part, list) else [part] for part in (lora.lora_a, lora.lora_b))
     if len(a) != len(layer.widths):
         raise ValueError(f"{lora.module_name} has {len(a)} parts, the model's layer {len(layer.widths)}")
-    like = next(part for part in a if part is not None)
-    lefts = [like.new_empty(0, like.shape[1]) if part is None else part for part in a]
-    rights = [
-        like.new_empty(width, 0) if part is None else _of_width(part, width) for part, width in zip(b, layer.widths, strict=True)
-    ]
-    return Weights.packed(lefts, rights)
-
-
-def _of_width(b: torch.Tensor, width: int) -> torch.Tensor:
-    """Rows of zeros below, where the layer is padded (an output head)."""
-    return b if len(b) == width else torch.nn.functional.pad(b, (0, 0, 0, width - len(b)))
+    return lay_out(a, b, layer)
