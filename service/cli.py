@@ -99,6 +99,8 @@ def run(settings: Settings, make_engine: "Callable[[Base, Settings, Metrics], En
 
     logging.basicConfig(format="%(asctime)s %(levelname)s %(name)s: %(message)s", level=logging.WARNING)
     logging.getLogger("patchbay").setLevel(logging.INFO)
+    # Checks of uploads and pages of metrics run in threads beside the event loop: it need not wait 5 ms for its turn.
+    sys.setswitchinterval(0.001)
     base = describe_base(resolve_base(settings.base), settings.base)
     require_servable(base)
     listener = _listen(settings.host, settings.port)

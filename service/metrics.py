@@ -11,6 +11,8 @@ from prometheus_client import REGISTRY, CollectorRegistry, Counter, Gauge, Histo
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from service.exposition import Page
+
 # A second series for each, saying when it began, is of no use here.
 disable_created_metrics()  # type: ignore[no-untyped-call]
 _SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
@@ -34,14 +36,18 @@ class Metrics:
 
     def __init__(self, base_id: str) -> None:
         self._base_id = base_id
-        self.registry = CollectorRegistry()
+        self.registry, self._page = CollectorRegistry(), Page()
         self._known: set[str] = set()
 
         def histogram(name: str, text: str, labels: Iterable[str], buckets: tuple[float, ...]) -> Histogram:
-            return Histogram(f"patchbay_{name}", text, tuple(labels), buckets=buckets, registry=self.registry)
+            made = Histogram(f"patchbay_{name}", text, tuple(labels), buckets=buckets, registry=None)
+            self._page.add(made)
+            return made
 
         def counter(name: str, text: str, labels: Iterable[str] = ()) -> Counter:
-            return Counter(f"patchbay_{name}", text, tuple(labels), registry=self.registry)
+            made = Counter(f"patchbay_{name}", text, tuple(labels), registry=None)
+            self._page.add(made)
+            return made
 
         self.duration = histogram(
             "request_duration_seconds", "From request to last byte.", ("adapter", "route", "status"), _SECONDS
@@ -51,9 +57,7 @@ class Metrics:
         self.queue = histogram("queue_seconds", "Waiting for the engine to begin.", ("adapter",), _SHORT)
         self.tokens = counter("tokens_total", "Tokens read and written.", ("adapter", "kind"))
         self.loads = counter("adapter_loads_total", "Loads of an adapter's weights into the engine.", ("adapter",))
-        self.load_seconds = Histogram(
-            "patchbay_adapter_load_seconds", "Loading a stored adapter.", buckets=_SHORT, registry=self.registry
-        )
+        self.load_seconds = histogram("adapter_load_seconds", "Loading a stored adapter.", (), _SHORT)
         self.evictions = counter("adapter_evictions_total", "Idle adapters put out to make room for another.")
         self.switches = counter("adapter_switches_total", "Changes of an adapter's live version.", ("adapter",))
         self.refused = counter("uploads_refused_total", "Uploads refused, by their first problem.", ("reason",))
@@ -114,7 +118,7 @@ class Metrics:
 
     def page(self) -> bytes:
         """The text of /metrics: ours, then vLLM's and Python's own."""
-        return generate_latest(self.registry) + generate_latest(REGISTRY)
+        return self._page.text() + generate_latest(self.registry) + generate_latest(REGISTRY)
 
 
 class _State(Collector):

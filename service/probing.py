@@ -1,5 +1,6 @@
 """Proof of effect: what the engine computes with an adapter, beside what PEFT computed and what the base computes."""
 
+import asyncio
 from collections.abc import Iterable
 from dataclasses import dataclass
 from math import isfinite
@@ -36,14 +37,19 @@ async def prove(engine: Engine, version: EngineVersion, probes: Probes | None, q
         AdapterRefused: the engine's log-probabilities are the base's (no effect), or not the recorded ones.
     """
     if probes is None:
-        served = [await _served(engine, engine.encode_text(text), version) for text in _TEXTS]
+        served = await _all_served(engine, [engine.encode_text(text) for text in _TEXTS], version)
         return _with_effect(_effects(served))
     tolerance = TOLERANCE["quantized" if quantized else "plain"]
-    served = [await _served(engine, tuple(probe.prompt_token_ids), version) for probe in probes.probes]
+    served = await _all_served(engine, [tuple(probe.prompt_token_ids) for probe in probes.probes], version)
     figures = _compared(probes.probes, served, tolerance)
     if not _matches(figures):
         raise AdapterRefused((_mismatch(figures),))
     return _with_effect(figures)
+
+
+async def _all_served(engine: Engine, prompts: Iterable[tuple[int, ...]], version: EngineVersion) -> list[Served]:
+    """Side by side: an upload takes the engine as many steps as one prompt does."""
+    return await asyncio.gather(*(_served(engine, ids, version) for ids in prompts))
 
 
 async def _served(engine: Engine, ids: tuple[int, ...], version: EngineVersion) -> Served:
