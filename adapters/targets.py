@@ -39,6 +39,8 @@ class Targets:
         is_end = module.rsplit(".", 1)[-1] in ENDS
         if self.wanted == ALL or (self.tied and is_end):
             return self.tied or not is_end
+        if module in self.wanted and not isinstance(self.wanted, str):
+            return True  # named whole, whatever the layers
         return _names(self.wanted, module, seconds) and self._in_layers(module)
 
     def _in_layers(self, module: str) -> bool:

@@ -28,6 +28,7 @@ class FakeEngine:
         self.refuse_next: str | None = None
         self.no_effect = False
         self.noise = 0.0
+        self.not_finite = False
         self.slow: asyncio.Event | None = None
         self.most_held = 0
         self.scored = 0
@@ -90,7 +91,7 @@ class FakeEngine:
         return Completion(self._weights(version), 1, 0.001)
 
     async def score_tokens(self, ids: Sequence[int], version: EngineVersion | None) -> list[float]:
-        shift = 0.0 if self._weights(version) == "base" or self.no_effect else 0.5
+        shift = 0.0 if self._weights(version) == "base" or self.no_effect else float("nan") if self.not_finite else 0.5
         self.scored += 1
         return [-1.0 - shift - self.noise * (self.scored % 3 == 0)] * (len(ids) - 1)
 

@@ -12,6 +12,7 @@ import numpy as np
 from safetensors.numpy import save_file
 
 from adapters.base import Base, describe_base, resolve_base
+from adapters.safetensors_header import read_header
 
 EMBEDDED = describe_base(resolve_base("embedded"), "embedded")
 MODULES = ("model.layers.0.self_attn.q_proj", "model.layers.3.mlp.down_proj")
@@ -65,6 +66,14 @@ def write_probes(folder: Path, adapted: float, plain: float = -1.0, tokens: int 
     }
     (folder / "probes.json").write_text(json.dumps({"schema": 1, "base_digest": base, "probes": [probe]}), encoding="utf-8")
     return folder
+
+
+def embedding_of(base: Base = EMBEDDED) -> Any:
+    """The base's own token embedding, float32."""
+    path = base.path / "model.safetensors"
+    entry = read_header(path).tensors["model.embed_tokens.weight"]
+    raw = np.fromfile(path, np.uint16, offset=entry.start, count=(entry.end - entry.start) // 2)
+    return (raw.astype(np.uint32) << 16).view(np.float32).reshape(entry.shape)
 
 
 def zip_of(files: Mapping[str, bytes]) -> bytes:
