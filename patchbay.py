@@ -18,6 +18,7 @@ COMMANDS = {
     "train": "training.cli:train",
     "quantize": "training.cli:quantize",
     "evaluate": "evaluation.cli:evaluate",
+    "data": "evaluation.data.cli:app",
     "loadtest": "loadtest.cli:loadtest",
     "report": "training.cli:report",
     "samples": "training.cli:samples",

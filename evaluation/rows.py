@@ -84,16 +84,37 @@ def load_rows(source: Path | bytes, format: str | None = None, *, name: str | No
 def iter_rows(source: Path | bytes, format: str | None = None, *, name: str | None = None, need: Need = "any") -> Iterator[Row]:
     """The same as load_rows, one row at a time, and an empty file yields nothing."""
     shown = _name(source, name)
+    for row in read_rows(source, format, name=name, need=need):
+        if isinstance(row, RowRefused):
+            raise BadInput(f"{shown}, {row.where}: {row}", param="data") from row
+        yield row
+
+
+def read_rows(
+    source: Path | bytes, format: str | None = None, *, name: str | None = None, need: Need = "any"
+) -> Iterator[Row | RowRefused]:
+    """Every row, and in its place what is wrong with one that cannot be used: for those who want all problems at once.
+
+    Raises BadInput where the file as a whole cannot be read, NotFound when there is none.
+    """
+    shown = _name(source, name)
     if isinstance(source, Path):
         _require_file(source, shown)
     try:
         for record in records_of(source, format or _format(source, shown), FIELDS):
-            yield row_of(record, need)
+            yield record if isinstance(record, RowRefused) else _row_or_refusal(record, need)
     except RowRefused as refused:
         where = f"{shown}, {refused.where}" if refused.where else shown
         raise BadInput(f"{where}: {refused}", param="data") from refused
     except OSError as error:
         raise BadInput(f"{shown} cannot be read: {error.strerror or error}.", param="data") from error
+
+
+def _row_or_refusal(record: Record, need: Need) -> Row | RowRefused:
+    try:
+        return row_of(record, need)
+    except RowRefused as refused:
+        return refused
 
 
 def load_split(folder: Path, split: str, *, need: Need = "any") -> list[Row]:
@@ -151,7 +172,7 @@ def row_of(record: Record, need: Need = "any") -> Row:
         )
         _check_kind(row, need)
     except RowRefused as refused:
-        raise RowRefused(str(refused), record.where) from refused
+        raise RowRefused(str(refused), record.where, refused.code) from refused
     return row
 
 
@@ -165,7 +186,8 @@ def _check_kind(row: Row, need: Need) -> None:
         raise RowRefused(f"has both {kinds[0]} and {kinds[1]}; a row is of one kind, so remove one.")
     if not kinds:
         lacking = "has completion but no prompt" if row.completion is not None else "has no prompt"
-        raise RowRefused(f'{lacking}; give "prompt" and "completion", or "messages", or "text".')
+        code = "malformed" if row.completion is not None or row.references else "empty"
+        raise RowRefused(f'{lacking}; give "prompt" and "completion", or "messages", or "text".', code=code)
     if row.prompt is None and row.completion is not None:
         raise RowRefused(f'has completion beside {kinds[0]}; "completion" goes with "prompt" only.')
     if row.text is not None and row.references:
@@ -199,7 +221,7 @@ def _checked_text(found: object, what: str) -> str:
     if not isinstance(found, str):
         raise RowRefused(f"{what} is {_show(found)}, not text; put it in quotes.")
     if not found.strip():
-        raise RowRefused(f"{what} is blank ({_show(found)}); fill it in or remove the row.")
+        raise RowRefused(f"{what} is blank ({_show(found)}); fill it in or remove the row.", code="empty")
     try:
         found.encode("utf-8")
     except UnicodeEncodeError as error:

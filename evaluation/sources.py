@@ -10,7 +10,7 @@ import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 SUFFIXES = {".jsonl": "jsonl", ".ndjson": "jsonl", ".csv": "csv", ".parquet": "parquet"}
 BOM = b"\xef\xbb\xbf"
@@ -20,11 +20,16 @@ SHOWN = 80
 
 
 class RowRefused(Exception):
-    """Why a row, or a file, cannot be read. `where` is "line 3", "row 3" or empty."""
+    """Why a row, or a file, cannot be read. `where` is "line 3", "row 3" or empty; `code` is "malformed" or "empty"."""
 
-    def __init__(self, message: str, where: str = "") -> None:
+    def __init__(self, message: str, where: str = "", code: str = "malformed") -> None:
         super().__init__(message)
-        self.where = where
+        self.where, self.code = where, code
+
+    @property
+    def line(self) -> int | None:
+        """The line or row number, where the refusal is of one row."""
+        return int(self.where.split()[-1]) if self.where else None
 
 
 @dataclass(frozen=True)
@@ -34,10 +39,11 @@ class Record:
     value: Mapping[str, object]
 
 
-def records_of(source: Path | bytes, format: str, columns: Sequence[str]) -> Iterator[Record]:
-    """The records of a file or of bytes. `columns` are the ones a table may have.
+def records_of(source: Path | bytes, format: str, columns: Sequence[str]) -> Iterator[Record | RowRefused]:
+    """The records of a file or of bytes, and in its place what is wrong with one that cannot be read.
 
-    Raises RowRefused for what cannot be read, OSError when the file cannot be opened.
+    `columns` are the ones a table may have. Raises RowRefused where nothing more can be read (another
+    encoding, a header of unknown columns), OSError when the file cannot be opened.
     """
     if format not in SUFFIXES.values():
         raise RowRefused(f"unknown format {format!r}; give jsonl, csv or parquet.")
@@ -51,33 +57,45 @@ def records_of(source: Path | bytes, format: str, columns: Sequence[str]) -> Ite
 
 
 def _lines(stream: BinaryIO) -> Iterator[tuple[int, str]]:
-    """Decoded lines with their line ends, a byte order mark removed."""
+    """Lines with their line ends, a byte order mark removed; a byte that is not UTF-8 stays as a surrogate escape."""
     for number, raw in enumerate(stream, start=1):
         if number == 1:
             if raw.startswith(WIDE_BOMS):
                 raise RowRefused("is UTF-16; save it as UTF-8.", "line 1")
             raw = raw.removeprefix(BOM)
-        try:
-            yield number, raw.decode("utf-8")
-        except UnicodeDecodeError as error:
-            byte = raw[error.start]
-            raise RowRefused(
-                f"byte 0x{byte:02x} at position {error.start + 1} is not UTF-8; save the file as UTF-8.", f"line {number}"
-            ) from error
+        yield number, raw.decode("utf-8", errors="surrogateescape")
 
 
-def _jsonl(stream: BinaryIO) -> Iterator[Record]:
+def _require_utf8(text: str, where: str) -> None:
+    """A JSON escape may write a lone surrogate, decoding leaves only those of bytes that are not UTF-8."""
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError as error:
+        place = len(text[: error.start].encode("utf-8")) + 1
+        byte = ord(text[error.start]) - 0xDC00
+        raise RowRefused(f"byte 0x{byte:02x} at position {place} is not UTF-8; save the file as UTF-8.", where) from error
+
+
+def _jsonl(stream: BinaryIO) -> Iterator[Record | RowRefused]:
     for number, line in _lines(stream):
         if line.strip():
-            where = f"line {number}"
-            value = _parsed(line, where)
-            if not isinstance(value, dict):
-                raise RowRefused(
-                    f"is {_cut(line.strip())}, not a JSON object; give one object a line, "
-                    'such as {"prompt": "...", "completion": "..."}.',
-                    where,
-                )
-            yield Record(where, number, value)
+            try:
+                yield _json_record(number, line)
+            except RowRefused as refused:
+                yield refused
+
+
+def _json_record(number: int, line: str) -> Record:
+    where = f"line {number}"
+    _require_utf8(line, where)
+    value = _parsed(line, where)
+    if not isinstance(value, dict):
+        raise RowRefused(
+            f"is {_cut(line.strip())}, not a JSON object; give one object a line, "
+            'such as {"prompt": "...", "completion": "..."}.',
+            where,
+        )
+    return Record(where, number, value)
 
 
 def _parsed(text: str, where: str) -> object:
@@ -101,30 +119,32 @@ def _no_duplicates(pairs: list[tuple[str, object]], where: str) -> dict[str, obj
     return value
 
 
-def _csv(stream: BinaryIO, columns: Sequence[str]) -> Iterator[Record]:
+def _csv(stream: BinaryIO, columns: Sequence[str]) -> Iterator[Record | RowRefused]:
     reader = csv.reader((line for _, line in _lines(stream)), strict=True)
     header: list[str] | None = None
-    last = 0
-    try:
-        for cells in reader:
-            # A quoted cell may hold line ends: the record starts on the line after the last one.
-            number, last = last + 1, reader.line_num
-            if not cells:
-                continue
-            where = f"line {number}"
+    while True:
+        # A quoted cell may hold line ends: the record starts on the line after the last one.
+        where = f"line {reader.line_num + 1}"
+        try:
+            cells = next(reader, None)
+        except csv.Error as error:
+            refused = RowRefused(f'is not CSV ({error}); quote cells with " and double a quote inside, or use JSONL.', where)
             if header is None:
-                header = [cell.strip() for cell in cells]
-                _check_header(header, columns, where)
-                continue
-            if len(cells) != len(header):
-                raise RowRefused(
-                    f"has {len(cells)} cells where the header has {len(header)}; quote cells that hold commas.", where
-                )
-            yield Record(where, number, _cells(header, cells, where))
-    except csv.Error as error:
-        raise RowRefused(
-            f'is not CSV ({error}); quote cells with " and double a quote inside, or use JSONL.', f"line {last + 1}"
-        ) from error
+                raise refused from error
+            yield refused
+            continue
+        if cells is None:
+            return
+        if not cells:
+            continue
+        if header is None:
+            header = [cell.strip() for cell in cells]
+            _check_header(header, columns, where)
+            continue
+        try:
+            yield Record(where, int(where.split()[-1]), _cells(header, cells, where))
+        except RowRefused as refused:
+            yield refused
 
 
 def _check_header(header: Sequence[str], columns: Sequence[str], where: str) -> None:
@@ -142,7 +162,11 @@ def _check_header(header: Sequence[str], columns: Sequence[str], where: str) -> 
 
 def _cells(header: Sequence[str], cells: Sequence[str], where: str) -> dict[str, object]:
     """An empty cell is an absent field; list columns hold JSON."""
+    if len(cells) != len(header):
+        raise RowRefused(f"has {len(cells)} cells where the header has {len(header)}; quote cells that hold commas.", where)
     value: dict[str, object] = {}
+    for cell in cells:
+        _require_utf8(cell, where)
     for name, cell in zip(header, cells, strict=True):
         if cell and name in LIST_COLUMNS:
             try:
@@ -156,7 +180,7 @@ def _cells(header: Sequence[str], cells: Sequence[str], where: str) -> dict[str,
     return value
 
 
-def _parquet(stream: BinaryIO, columns: Sequence[str]) -> Iterator[Record]:
+def _parquet(stream: BinaryIO, columns: Sequence[str]) -> Iterator[Record | RowRefused]:
     # pyarrow costs a third of a second to import and only Parquet files need it.
     import pyarrow
     import pyarrow.parquet
@@ -166,14 +190,27 @@ def _parquet(stream: BinaryIO, columns: Sequence[str]) -> Iterator[Record]:
         _check_header(file.schema_arrow.names, columns, "")
         number = 0
         for batch in file.iter_batches(batch_size=1024):
-            for row in batch.to_pylist():
+            for row in _plain(batch):
                 number += 1
-                yield Record(f"row {number}", number, _present(row))
-    except UnicodeDecodeError as error:
-        raise RowRefused("holds text that is not UTF-8; write it as UTF-8.", f"row {number + 1}") from error
+                if row is None:
+                    yield RowRefused("holds text that is not UTF-8; write it as UTF-8.", f"row {number}")
+                else:
+                    yield Record(f"row {number}", number, _present(row))
     except (pyarrow.ArrowException, OSError) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise RowRefused(f"is not a Parquet file that can be read ({_cut(reason)}); write it again, or use JSONL.") from error
+
+
+def _plain(batch: Any) -> Iterator[dict[str, object] | None]:
+    """The batch's rows; None for one whose text is not UTF-8, which fails the conversion of all beside it."""
+    try:
+        yield from batch.to_pylist()
+    except UnicodeDecodeError:
+        for index in range(batch.num_rows):
+            try:
+                yield batch.slice(index, 1).to_pylist()[0]
+            except UnicodeDecodeError:
+                yield None
 
 
 def _present(row: Mapping[str, object]) -> dict[str, object]:

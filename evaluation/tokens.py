@@ -72,8 +72,16 @@ def encode_prompt(prompt: str | Sequence[Mapping[str, str]], tokenizer: Tokenize
     """
     if isinstance(prompt, str):
         return _ids(tokenizer, prompt, special=True)
+    return _ids(tokenizer, rendered(prompt, tokenizer), special=False)
+
+
+def rendered(messages: Sequence[Mapping[str, str]], tokenizer: Tokenizer) -> str:
+    """Messages as the text that asks for the next one; the template has written its special tokens into it.
+
+    Raises BadInput when the tokenizer has no chat template or the template refuses the messages.
+    """
     try:
-        rendered = tokenizer.apply_chat_template([dict(m) for m in prompt], tokenize=False, add_generation_prompt=True)
+        return str(tokenizer.apply_chat_template([dict(m) for m in messages], tokenize=False, add_generation_prompt=True))
     # Templates are programs of the base's author: besides ValueError (no template) they raise
     # jinja's errors and whatever their own code runs into.
     except Exception as error:
@@ -82,7 +90,6 @@ def encode_prompt(prompt: str | Sequence[Mapping[str, str]], tokenizer: Tokenize
             'use "prompt" and "completion" rows, or a base with a chat template.',
             param="messages",
         ) from error
-    return _ids(tokenizer, str(rendered), special=False)
 
 
 @dataclass(frozen=True)

@@ -7,15 +7,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from evaluation.data.write import row_record
 from evaluation.rows import Row
-
-
-def row_record(row: Row) -> dict[str, Any]:
-    """The row as a JSON object that load_rows reads back."""
-    record: dict[str, Any] = {"prompt": row.prompt, "completion": row.completion, "text": row.text}
-    record["references"] = list(row.references) or None
-    record["messages"] = [{"role": m.role, "content": m.content} for m in row.messages] or None
-    return {key: value for key, value in record.items() if value is not None}
 
 
 def rows_digest(rows: Iterable[Row]) -> str:
