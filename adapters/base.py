@@ -115,13 +115,17 @@ def module_record(modules: Mapping[str, ModuleShape]) -> dict[str, dict[str, Any
     return {name: {"kind": m.kind, "in_features": m.in_features, "out_features": m.out_features} for name, m in modules.items()}
 
 
+def template_file(folder: Path) -> str | None:
+    """The name of the file that holds the chat template, or would."""
+    return next((name for name in ("chat_template.jinja", "tokenizer_config.json") if (folder / name).is_file()), None)
+
+
 def template_hash(folder: Path) -> str | None:
     """sha256 of the chat template's text, or None where the folder has none."""
-    text = None
-    if (folder / "chat_template.jinja").is_file():
-        text = (folder / "chat_template.jinja").read_text(encoding="utf-8")
-    elif (folder / "tokenizer_config.json").is_file():
-        text = _json(folder / "tokenizer_config.json").get("chat_template")
+    name = template_file(folder)
+    if name is None:
+        return None
+    text = (folder / name).read_text(encoding="utf-8") if name.endswith(".jinja") else _json(folder / name).get("chat_template")
     return f"sha256:{hashlib.sha256(text.encode()).hexdigest()}" if isinstance(text, str) else None
 
 

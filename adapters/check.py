@@ -12,7 +12,7 @@ from adapters.extras import check_extras
 from adapters.json_file import read_json
 from adapters.limits import Limits
 from adapters.manifest import BaseRef, Manifest, file_refs, now, version_digest
-from adapters.origin import check_origin, check_run, check_template
+from adapters.origin import check_origin, check_run, check_template, learned_from_conversations
 from adapters.probes import Probes, read_probes
 from adapters.tensors import check_tensors
 
@@ -43,10 +43,13 @@ def check_adapter(
     run, run_problem = read_json(folder / RUN, limits.json_file) if (folder / RUN).is_file() else ({}, None)
     origin = check_origin(base, config, probes, run)
     problems = [*found, *problems, *tensors.problems, *probe_problems, *([run_problem] if run_problem else check_run(run))]
-    problems += [*check_extras(folder, limits), *([] if accept_base else origin)]
+    extras = check_extras(folder, limits)
+    problems += [*extras, *([] if accept_base else origin)]
+    template, differs = check_template(folder, base, run) if not extras and not check_run(run) else (None, None)
+    if differs and learned_from_conversations(run) and not accept_base:
+        problems.append(differs)
     if problems or config is None:
         raise AdapterRefused(_shortened(_once(problems)))
-    template, warnings = check_template(folder, base, run)
     files = file_refs(folder)
     manifest = Manifest(
         name=name,
@@ -61,7 +64,7 @@ def check_adapter(
         created=now(),
         provenance=run or None,
         template_hash=template,
-        warnings=tuple(warnings),
+        warnings=(differs.message,) if differs else (),
     )
     # Probes recorded on other weights say nothing about these.
     return Checked(manifest, None if origin else probes)

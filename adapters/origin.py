@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from adapters.archive import CONFIG, RUN
-from adapters.base import Base, template_hash
+from adapters.base import Base, template_file, template_hash
 from adapters.config import AdapterConfig
 from adapters.errors import Problem, shown
 from adapters.probes import Probes
@@ -56,10 +56,20 @@ def _recorded_digest(probes: Probes | None, run: dict[str, Any] | None) -> str |
     return found if isinstance(found, str) else None
 
 
-def check_template(folder: Path, base: Base, run: dict[str, Any] | None) -> tuple[str | None, list[str]]:
-    """The hash of the chat template the adapter was trained with (None if unknown), and a warning where it is not the base's."""
-    recorded = (run or {}).get("base")
-    found = template_hash(folder) or (recorded.get("template_hash") if isinstance(recorded, dict) else None)
-    if not isinstance(found, str) or found == base.template_hash:
-        return found if isinstance(found, str) else None, []
-    return found, ["its chat template differs from the base's, which is the one that chat requests will use"]
+def check_template(folder: Path, base: Base, run: dict[str, Any]) -> tuple[str | None, Problem | None]:
+    """The hash of the chat template the adapter was trained with (None if unknown), and what is wrong where it is not the base's."""
+    found = template_hash(folder) or (run.get("base") or {}).get("template_hash")
+    if found is None or found == base.template_hash:
+        return found, None
+    return found, Problem(
+        "template_mismatch",
+        f"its chat template ({found[:19]}) is not that of {base.id} ({(base.template_hash or 'none')[:19]}), which is the one that chat "
+        "requests will use; send accept_base=true if that is as it should be",
+        template_file(folder) or RUN,
+    )
+
+
+def learned_from_conversations(run: dict[str, Any]) -> bool:
+    """Whether the run's rows were conversations, so that the template is part of what it learned."""
+    data = run.get("data")
+    return isinstance(data, dict) and bool(data.get("conversations"))

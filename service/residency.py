@@ -1,17 +1,19 @@
 """Which weights are in the engine: loaded once however many ask, held while requests use them, put out when idle and in the way."""
 
 import asyncio
+import logging
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
-from adapters.errors import Busy, Conflict, PatchbayError, Unavailable
+from adapters.errors import Busy, Conflict, PatchbayError
 from adapters.state import Version
 from adapters.store import Store
 from service.engine.door import Engine
 from service.engine.version import EngineVersion
 from service.metrics import Metrics
 
+log = logging.getLogger("patchbay")
 _RETRY_FULL = 1.0
 # Seconds after which a use counts half: how often an adapter was asked for decides who stays, not only who came last.
 _HALF_LIFE = 300.0
@@ -61,9 +63,9 @@ class Residency:
         return [entry.version for entry in self._entries.values() if entry.loading.done()]
 
     def is_resident(self, version: Version) -> bool:
-        """Whether its weights are in the engine."""
+        """Whether its weights are in the engine; one that leaves is there until the engine says that it is not."""
         entry = self._entries.get(version.engine_id)
-        return entry is not None and entry.loading.done()
+        return version.engine_id in self._leaving or (entry is not None and entry.loading.done())
 
     async def hold(self, version: Version) -> Resident:
         """Loads a version if need be and holds it; whoever holds must `release`.
@@ -173,8 +175,10 @@ class Residency:
         return task
 
     async def _unload(self, engine_id: int) -> None:
-        if not await self._engine.unload(engine_id):
-            raise Unavailable(f"the engine still lists adapter {engine_id} after its removal", retry_after=_RETRY_FULL)
+        """Until the engine no longer lists it: that its weights are out is seen, not assumed."""
+        while not await self._engine.unload(engine_id):
+            log.error("the engine still lists adapter %d after its removal; removing it again", engine_id)
+            await asyncio.sleep(_RETRY_FULL)
 
     def _left(self, engine_id: int, task: "asyncio.Task[None]") -> None:
         self._leaving.pop(engine_id, None)

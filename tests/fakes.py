@@ -29,6 +29,7 @@ class FakeEngine:
         self.no_effect = False
         self.noise = 0.0
         self.not_finite = False
+        self.stubborn = 0
         self.slow: asyncio.Event | None = None
         self.most_held = 0
         self.scored = 0
@@ -71,6 +72,9 @@ class FakeEngine:
     async def unload(self, engine_id: int) -> bool:
         self._ready()
         await asyncio.sleep(0.01)
+        if self.stubborn > 0:
+            self.stubborn -= 1
+            return False
         self.held.pop(engine_id, None)
         return True
 

@@ -104,6 +104,7 @@ def _begin_record(config: TrainConfig, prepared: Prepared, model: Any, before: d
             "digests": prepared.data.digests,
             "train_rows": len(prepared.train),
             "valid_rows": len(prepared.valid),
+            "conversations": sum(bool(row.messages) for row in prepared.data.train),
             "valid_from": prepared.data.valid_from,
             "left_out_as_too_long": prepared.left_out,
         },

@@ -293,3 +293,37 @@ def test_truncated_weights_are_refused(tmp_path: Path) -> None:
     assert refusal(tmp_path) == {"bad_safetensors"}
     weights.unlink()
     assert refusal(tmp_path) == {"missing_file"}
+
+
+OTHER_TEMPLATE = "{% for message in messages %}{{ message['content'] }}{% endfor %}"
+
+
+def with_template(folder: Path, template: str, conversations: int) -> Path:
+    """An adapter that brings its chat template, and a run record of so many conversations."""
+    run = {"base": {"digest": EMBEDDED.digest}, "data": {"train_rows": 10, "conversations": conversations}}
+    write_adapter(folder)
+    (folder / "chat_template.jinja").write_text(template)
+    (folder / "run.json").write_text(json.dumps(run))
+    return folder
+
+
+def test_another_template_is_warned_of(tmp_path: Path) -> None:
+    manifest = check_adapter(with_template(tmp_path, OTHER_TEMPLATE, 0), "a", EMBEDDED, Limits()).manifest
+    assert [text for text in manifest.warnings if "is not that of embedded" in text] == list(manifest.warnings)
+    assert len(manifest.warnings) == 1
+    assert manifest.template_hash not in (None, EMBEDDED.template_hash)
+
+
+def test_another_template_is_refused_where_it_was_learned(tmp_path: Path) -> None:
+    folder = with_template(tmp_path, OTHER_TEMPLATE, 3)
+    with pytest.raises(AdapterRefused) as raised:
+        check_adapter(folder, "a", EMBEDDED, Limits())
+    assert [(p.code, p.where) for p in raised.value.problems] == [("template_mismatch", "chat_template.jinja")]
+    accepted = check_adapter(folder, "a", EMBEDDED, Limits(), accept_base=True).manifest
+    assert len(accepted.warnings) == 1
+
+
+def test_the_bases_own_template_is_fine(tmp_path: Path) -> None:
+    own = (EMBEDDED.path / "chat_template.jinja").read_text()
+    manifest = check_adapter(with_template(tmp_path, own, 3), "a", EMBEDDED, Limits()).manifest
+    assert (manifest.warnings, manifest.template_hash) == ((), EMBEDDED.template_hash)

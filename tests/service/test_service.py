@@ -56,6 +56,31 @@ def test_a_request_under_way_keeps_its_version_and_then_it_leaves(start: Start, 
             answer = await under_way
             assert answer.json()["choices"][0]["text"] == answer.headers["X-Patchbay-Adapter"] == f"a@{one}"
             await until(lambda: list(s.engine.held.values()) == [f"a@{two}"])
+            assert await s.engine.resident() == {s.runtime.registry.state.adapter("a").version(two).engine_id}
+
+    asyncio.run(story())
+
+
+def test_the_old_version_is_resident_until_the_engine_says_that_it_is_not(
+    start: Start, adapters: Adapters, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("service.residency._RETRY_FULL", 0.2)
+
+    async def story() -> None:
+        async with start() as s:
+            one = (await s.upload(adapters(1), "a")).json()["version"]
+            two = (await s.upload(adapters(2), "a")).json()["version"]
+
+            async def resident() -> dict[str, bool]:
+                return {v["version"]: v["resident"] for v in (await s.http.get("/v1/adapters/a")).json()["versions"]}
+
+            s.engine.stubborn = 1
+            await s.http.put("/v1/adapters/a/live", json={"version": two})
+            await until(lambda: s.engine.stubborn == 0)
+            assert await resident() == {one: True, two: True}
+            await until(lambda: list(s.engine.held.values()) == [f"a@{two}"])
+            await until(lambda: not s.runtime.lifecycle.residency.is_resident(s.runtime.registry.state.adapter("a").version(one)))
+            assert await resident() == {one: False, two: True}
 
     asyncio.run(story())
 
