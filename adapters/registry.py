@@ -83,13 +83,15 @@ class Registry:
                     _log(session, actor, "upload", manifest.name, None, manifest.version)
             return _version(there)
 
-    def set_proof(self, version: Version, manifest: Manifest, actor: str) -> None:
-        """Records what the probes showed, and on which base. Its first proof completes an upload."""
+    def set_proof(self, version: Version, manifest: Manifest, actor: str, live: bool = False) -> None:
+        """Records what the probes showed, and on which base. Its first proof completes an upload; with `live` it goes live with that."""
         with self._change(version.name) as session:
             row = _row(session, version)
             action = "upload" if row.status == PENDING else "prove"
             row.status, row.base, row.probe = manifest.status, manifest.base.digest, _probe(manifest)
             _log(session, actor, action, version.name, None, version.digest, {"status": row.status, "base": row.base})
+            if live:
+                _set_live(session, version.name, version.digest, actor, "promote", None)
 
     def complete(self, version: Version, manifest: Manifest) -> None:
         """Fills in what a row from before does not know of its proof, from the version's manifest."""
@@ -102,10 +104,7 @@ class Registry:
     ) -> Adapter:
         """Makes a version what its name serves, in one row; the one before becomes `previous`. `detail` says what allowed it."""
         with self._change(name) as session:
-            row = _adapter_row(session, name)
-            if row.live != digest:
-                _log(session, actor, action, name, row.live, digest, detail)
-                row.previous, row.live = row.live, digest
+            _set_live(session, name, digest, actor, action, detail)
         return self.state.adapter(name)
 
     def set_default(self, name: str | None, actor: str) -> None:
@@ -199,6 +198,13 @@ def _row(session: Session, version: Version) -> VersionTable:
     if row is None:
         raise NotFound(f"{version.engine_name} is gone", param="version")
     return row
+
+
+def _set_live(session: Session, name: str, digest: str, actor: str, action: str, detail: dict[str, Any] | None) -> None:
+    row = _adapter_row(session, name)
+    if row.live != digest:
+        _log(session, actor, action, name, row.live, digest, detail)
+        row.previous, row.live = row.live, digest
 
 
 def _delete_row(session: Session, version: Version) -> None:

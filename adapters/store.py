@@ -12,7 +12,8 @@ from adapters.archive import REQUIRED
 from adapters.errors import StorageFull
 from adapters.manifest import Manifest, read_manifest, write_manifest
 
-_FULL = (errno.ENOSPC, errno.EDQUOT)
+# A full disk, a used-up quota, a file larger than the process may write.
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 @contextmanager

@@ -34,8 +34,8 @@ class Intake:
         self._limits, self._engine, self._registry, self._store = limits, engine, registry, store
         self._residency, self._metrics, self._terms = residency, metrics, terms
 
-    async def admit(self, files: Path, checked: Checked, actor: str) -> Manifest:
-        """Makes the staged folder `files` a version.
+    async def admit(self, files: Path, checked: Checked, actor: str, live: bool) -> Manifest:
+        """Makes the staged folder `files` a version, with `live` its name's live one in the same step.
 
         Raises:
             AdapterRefused: the engine will not have it, or its probes speak against it.
@@ -50,7 +50,7 @@ class Intake:
                 await asyncio.to_thread(self._store.publish, files, manifest)
             version = await asyncio.to_thread(self._registry.add, manifest, actor, PENDING)
             self._metrics.know(manifest.name)
-            manifest = await self._prove(version, checked, actor)
+            manifest = await self._prove(version, checked, actor, live)
         except BaseException:  # whatever went wrong, an interrupt too: a version that was not proven is not kept
             await self._discard(manifest, version, known is not None)
             raise
@@ -92,11 +92,11 @@ class Intake:
         await asyncio.to_thread(self._registry.set_proof, version, manifest, actor)
         return manifest
 
-    async def _prove(self, version: Version, checked: Checked, actor: str) -> Manifest:
+    async def _prove(self, version: Version, checked: Checked, actor: str, live: bool = False) -> Manifest:
         manifest = await self._proven(version, checked)
         with disk_full_is_ours():
             await asyncio.to_thread(self._store.rewrite, manifest)
-        await asyncio.to_thread(self._registry.set_proof, version, manifest, actor)
+        await asyncio.to_thread(self._registry.set_proof, version, manifest, actor, live)
         return manifest
 
     async def _proven(self, version: Version, checked: Checked) -> Manifest:

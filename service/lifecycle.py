@@ -3,13 +3,11 @@
 import asyncio
 import logging
 from collections import defaultdict
-from collections.abc import Awaitable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Awaitable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
-from adapters.archive import copy_folder
-from adapters.check import check_adapter
+from adapters.check import Checked, check_adapter
 from adapters.errors import AdapterRefused, Conflict, PatchbayError, Problem, TooLarge
 from adapters.limits import Limits
 from adapters.manifest import Manifest
@@ -142,16 +140,32 @@ class Lifecycle:
     ) -> tuple[Manifest, bool]:
         checked = await asyncio.to_thread(check_adapter, files, name, self.base, self.limits, accept_base, found)
         there = self.store.manifest(name, checked.manifest.version)
-        is_new = there is None
-        manifest = there or await self.intake.admit(files, checked, actor)
-        version = self.registry.state.adapter(name).version(manifest.version)
+        if there is None:
+            return await self._admit(files, checked, actor, live), True
+        version = self.registry.state.adapter(name).version(there.version)
         if version.base != self.base.digest:
-            manifest = await self.intake.prove_here(version, actor, accept_base)
-        if manifest.status == "unverified" and checked.probes is not None:
-            manifest = await self.intake.verify(version, files, checked, actor)
+            there = await self.intake.prove_here(version, actor, accept_base)
+        if there.status == "unverified" and checked.probes is not None:
+            there = await self.intake.verify(version, files, checked, actor)
         if live or self.registry.state.adapter(name).live is None:
             await self._promote(version, actor, "promote")
-        return manifest, is_new
+        return there, False
+
+    async def _admit(self, files: Path, checked: Checked, actor: str, live: bool) -> Manifest:
+        """A new version; a name's first goes live with it."""
+        name = checked.manifest.name
+        adapter = self.registry.state.adapters.get(name)
+        before = adapter.live_version if adapter else None
+        goes_live = live or before is None
+        manifest = await self.intake.admit(files, checked, actor, goes_live)
+        if goes_live:
+            self._switched(name, before)
+        return manifest
+
+    def _switched(self, name: str, before: Version | None) -> None:
+        self.metrics.switches.labels(name).inc()
+        if before is not None:
+            self.residency.retire(before)
 
     async def promote(self, name: str, prefix: str, actor: str, require: Requirement | None = None) -> Adapter:
         """Switches a name to one of its versions (a rollback where it is the one before). Requests under way finish on the old one.
@@ -181,9 +195,7 @@ class Lifecycle:
         self.residency.recall(version)
         self.residency.release(await self.residency.hold(version))
         adapter = await asyncio.to_thread(self.registry.promote, version.name, version.digest, actor, action, detail)
-        self.metrics.switches.labels(version.name).inc()
-        if before is not None:
-            self.residency.retire(before)
+        self._switched(version.name, before)
         return adapter
 
     async def set_default(self, name: str | None, actor: str) -> None:
@@ -248,28 +260,3 @@ class Lifecycle:
         for version in versions:
             await self.residency.drained(version)
             await asyncio.to_thread(self.store.delete, version.name, version.digest)
-
-    def check_folders(self, folders: tuple[tuple[str, Path], ...]) -> None:
-        """Looks at the adapters given at start before the engine is built. Raises what upload does, naming the option."""
-        for name, folder in folders:
-            with _naming(name, folder), self.store.stage() as staged:
-                check_name(name, self.base.id)
-                copy_folder(folder, staged / "files")
-                check_adapter(staged / "files", name, self.base, self.limits)
-
-    async def take_folders(self, folders: tuple[tuple[str, Path], ...]) -> None:
-        """Adapters given at start by folder; each becomes its name's live version. Raises what upload does."""
-        for name, folder in folders:
-            with _naming(name, folder), self.store.stage() as staged:
-                await asyncio.to_thread(copy_folder, folder, staged / "files")
-                await self.upload(staged / "files", name, "command line", live=True)
-
-
-@contextmanager
-def _naming(name: str, folder: Path) -> Iterator[None]:
-    """An error inside says which --adapter it is about."""
-    try:
-        yield
-    except PatchbayError as error:
-        error.message = f"--adapter {name}={folder}: {error.message}"
-        raise

@@ -18,6 +18,7 @@ from service.engine.door import Engine
 from service.evaluations import Evaluations
 from service.files import Files
 from service.formats import weights_format
+from service.given import check_folders, take_folders
 from service.lifecycle import Lifecycle
 from service.memory import proportional_bytes
 from service.metrics import Metrics, Snapshot
@@ -60,7 +61,7 @@ class Runtime:
         self.failure: str | None = None
         self.on_failure: Callable[[], None] = lambda: None
         self.lifecycle.sweep()
-        self.lifecycle.check_folders(settings.adapters)
+        check_folders(self.lifecycle, settings.adapters)
         self.metrics.watch(self._snapshot)
 
     async def in_thread(self, call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
@@ -93,7 +94,7 @@ class Runtime:
                 await self.engine.start()
                 await self.lifecycle.restore()
                 if first:
-                    await self.lifecycle.take_folders(self.settings.adapters)
+                    await take_folders(self.lifecycle, self.settings.adapters)
                     self.evaluations.resume()
             except PatchbayError as error:
                 return self._fail(error.message)

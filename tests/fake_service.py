@@ -2,6 +2,7 @@
 
 import multiprocessing
 import os
+import resource
 import socket
 import sys
 import time
@@ -20,8 +21,10 @@ _SERVER = multiprocessing.get_context("forkserver")
 _SERVER.set_forkserver_preload(["tests.fake_service", "service.app", "service.runtime", "uvicorn"])
 
 
-def serve(home: Path, port: int, log: Path, settings: dict[str, Any]) -> None:
+def serve(home: Path, port: int, log: Path, largest_file: int | None, settings: dict[str, Any]) -> None:
     """What the process does."""
+    if largest_file is not None:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (largest_file, largest_file))
     with log.open("a") as file:
         os.dup2(file.fileno(), 1)
         os.dup2(file.fileno(), 2)
@@ -30,14 +33,14 @@ def serve(home: Path, port: int, log: Path, settings: dict[str, Any]) -> None:
 
 
 class FakeService:
-    """A running one; its log lies beside the home."""
+    """A running one; its log lies beside the home. `largest_file` is how many bytes a file of its may have."""
 
-    def __init__(self, home: Path, **settings: Any) -> None:
+    def __init__(self, home: Path, *, largest_file: int | None = None, **settings: Any) -> None:
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             port = free.getsockname()[1]
         self.log = home.with_name(f"{home.name}.log")
-        self.process = _SERVER.Process(target=serve, args=(home, port, self.log, settings), daemon=True)
+        self.process = _SERVER.Process(target=serve, args=(home, port, self.log, largest_file, settings), daemon=True)
         self.process.start()
         self.http = httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=30)
 
