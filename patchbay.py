@@ -1,7 +1,6 @@
 """The `patchbay` command: one table of commands, each part imported only when its command is asked for."""
 
 import importlib
-import sys
 from importlib.metadata import version
 from typing import Annotated, Any
 
@@ -15,6 +14,7 @@ from adapters.errors import PatchbayError
 COMMANDS = {
     "serve": "service.cli:serve",
     "adapters": "service.client_cli:app",
+    "status": "service.status_cli:status",
     "train": "training.cli:train",
     "quantize": "training.cli:quantize",
     "evaluate": "evaluation.cli:evaluate",
@@ -40,7 +40,7 @@ class LazyGroup(TyperGroup):
         module, _, attribute = COMMANDS[cmd_name].partition(":")
         found = getattr(importlib.import_module(module), attribute)
         if isinstance(found, typer.Typer):
-            command = typer.main.get_command(found)
+            command: Any = typer.main.get_group(found)
         else:
             single = typer.Typer(add_completion=False)
             single.command(name=cmd_name)(found)
@@ -72,13 +72,21 @@ def patchbay(
 def main() -> None:
     """Runs the command line; an error of ours becomes one line on stderr and exit code 2, an interrupt code 130."""
     try:
-        app()
+        app(prog_name="patchbay")
     except PatchbayError as error:
-        typer.secho(f"error: {error.message}", err=True, fg="red" if sys.stderr.isatty() else None)
+        _say_error(error.message)
         raise SystemExit(2) from None
     except KeyboardInterrupt:
         typer.echo("interrupted", err=True)
         raise SystemExit(130) from None
+
+
+def _say_error(message: str) -> None:
+    """Red on a terminal that shows colours; rich knows which does, NO_COLOR among it."""
+    from rich.console import Console
+    from rich.text import Text
+
+    Console(stderr=True, soft_wrap=True).print(Text(f"error: {message}", style="red"))
 
 
 if __name__ == "__main__":

@@ -6,7 +6,9 @@ from typing import Annotated, Any
 
 import typer
 
-app = typer.Typer(help="Upload, look at and switch the adapters of a running service.", no_args_is_help=True)
+app = typer.Typer(
+    help="Upload, look at and switch the adapters of a running service.", no_args_is_help=True, add_completion=False
+)
 
 Url = Annotated[str, typer.Option(envvar="PATCHBAY_URL", help="The service.")]
 Key = Annotated[str | None, typer.Option(envvar="PATCHBAY_KEY", help="A key, if the service asks for one.")]
@@ -126,11 +128,16 @@ def rollback(name: Name, url: Url = _URL, key: Key = None, as_json: Json = False
 
 @app.command()
 def delete(
-    name: Name, version: Annotated[str | None, typer.Option(help="Only this version.")] = None, url: Url = _URL, key: Key = None
+    name: Name,
+    version: Annotated[str | None, typer.Option(help="Only this version.")] = None,
+    url: Url = _URL,
+    key: Key = None,
+    as_json: Json = False,
 ) -> None:
     """Delete an adapter, or one of its versions."""
     _call(url, key, "DELETE", _path(name, f"/versions/{version}" if version else ""))
-    typer.echo(f"deleted {name}" + (f"@{version}" if version else ""))
+    done = {"name": name, "version": version, "deleted": True}
+    _show(done, as_json, f"deleted {name}" + (f"@{version}" if version else ""))
 
 
 @app.command()

@@ -4,12 +4,11 @@ import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-import httpx
 import pytest
 from playwright.sync_api import Browser, sync_playwright
 
-from tests.makers import write_adapter
-from tests.service.page.site import SHOTS, Open, Site
+from tests.served import Site
+from tests.service.page.visitor import SHOTS, Open
 
 CHROMIUM = shutil.which("chromium") or "/usr/bin/chromium"
 # A browser under root has no sandbox; the rest keeps it from looking for anything outside this machine.
@@ -58,11 +57,4 @@ def visit(browser: Browser, request: pytest.FixtureRequest) -> Iterator[Open]:
 def uploaded(site: Site, tmp_path: Path) -> Callable[[str, int], str]:
     """Puts an adapter into the service, behind the page's back; returns the version."""
 
-    def upload(name: str, seed: int) -> str:
-        folder = write_adapter(tmp_path / f"{name}-{seed}", seed=seed)
-        files = [("files", (path.name, path.read_bytes())) for path in folder.iterdir()]
-        answer = httpx.post(f"{site.url}/v1/adapters", data={"name": name}, files=files)
-        answer.raise_for_status()
-        return str(answer.json()["version"])
-
-    return upload
+    return lambda name, seed: site.upload(name, tmp_path / f"{name}-{seed}", seed)

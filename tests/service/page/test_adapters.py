@@ -6,7 +6,8 @@ from pathlib import Path
 from playwright.sync_api import Page, expect
 
 from tests.makers import files_of, lora_config, write_adapter, zip_of
-from tests.service.page.site import Open, Site
+from tests.served import Site
+from tests.service.page.visitor import Open
 
 Uploaded = Callable[[str, int], str]
 

@@ -6,7 +6,8 @@ from pathlib import Path
 
 from playwright.sync_api import Page, expect
 
-from tests.service.page.site import Open, Site
+from tests.served import Site
+from tests.service.page.visitor import Open
 
 Uploaded = Callable[[str, int], str]
 ROWS = [{"prompt": f"question {number}", "completion": "base" if number % 2 else "other"} for number in range(6)]

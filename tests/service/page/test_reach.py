@@ -5,7 +5,8 @@ from collections.abc import Callable
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.service.page.site import SHOTS, Open, Site
+from tests.served import Site
+from tests.service.page.visitor import SHOTS, Open
 
 Uploaded = Callable[[str, int], str]
 PARTS = ("try", "adapters", "evaluate", "watch")

@@ -5,7 +5,8 @@ from collections.abc import Callable
 
 from playwright.sync_api import Page, expect
 
-from tests.service.page.site import Open, Site
+from tests.served import Site
+from tests.service.page.visitor import Open
 
 Uploaded = Callable[[str, int], str]
 

@@ -7,7 +7,8 @@ import httpx
 from playwright.sync_api import Page, expect
 from prometheus_client import CollectorRegistry, Histogram, generate_latest
 
-from tests.service.page.site import Open, Site
+from tests.served import Site
+from tests.service.page.visitor import Open
 
 Uploaded = Callable[[str, int], str]
 

@@ -1,21 +1,20 @@
-"""A service that a browser can reach, and a visitor of its page."""
+"""A whole service on a fake engine that listens on a free port of this machine, for what speaks HTTP from outside."""
 
 import asyncio
 import socket
 import threading
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import httpx
 import uvicorn
-from playwright.sync_api import Browser, Page
 
 from service.app import build_app
 from service.runtime import Runtime
 from service.settings import Settings
 from tests.fakes import FakeEngine
-from tests.makers import EMBEDDED
-
-SHOTS = Path(__file__).resolve().parents[3] / "var" / "screenshots"
+from tests.makers import EMBEDDED, files_of, write_adapter
 
 
 class Site:
@@ -50,26 +49,9 @@ class Site:
         self._thread.join()
         self._listener.close()
 
-
-class Open:
-    """Opens a site's page as a new visitor; `heard` is what its console said, and where it went beyond the site."""
-
-    def __init__(self, browser: Browser) -> None:
-        self._browser = browser
-        self.pages: list[Page] = []
-        self.heard: list[str] = []
-
-    def __call__(self, site: Site, part: str = "try", **context: Any) -> Page:
-        page = self._browser.new_context(**{"viewport": {"width": 1200, "height": 850}, **context}).new_page()
-        page.set_default_timeout(5000)
-        page.on("console", lambda message: self._hear(message.text) if message.type in ("error", "warning") else None)
-        page.on("pageerror", lambda error: self._hear(str(error)))
-        page.on("request", lambda sent: None if sent.url.startswith(site.url) else self._hear(f"went to {sent.url}"))
-        self.pages.append(page)
-        page.goto(f"{site.url}/#{part}" if part else site.url)
-        return page
-
-    def _hear(self, text: str) -> None:
-        # A refused request is reported by the browser itself; the tests look at how the page shows it.
-        if "Failed to load resource" not in text:
-            self.heard.append(text)
+    def upload(self, name: str, folder: Path, seed: int = 0, headers: Mapping[str, str] | None = None) -> str:
+        """Puts a good adapter into the service; returns its version."""
+        files = [("files", item) for item in files_of(write_adapter(folder, seed=seed)).items()]
+        answer = httpx.post(f"{self.url}/v1/adapters", data={"name": name}, files=files, headers=headers)
+        answer.raise_for_status()
+        return str(answer.json()["version"])

@@ -1,0 +1,34 @@
+"""A visitor of the page."""
+
+from pathlib import Path
+from typing import Any
+
+from playwright.sync_api import Browser, Page
+
+from tests.served import Site
+
+SHOTS = Path(__file__).resolve().parents[3] / "var" / "screenshots"
+
+
+class Open:
+    """Opens a site's page as a new visitor; `heard` is what its console said, and where it went beyond the site."""
+
+    def __init__(self, browser: Browser) -> None:
+        self._browser = browser
+        self.pages: list[Page] = []
+        self.heard: list[str] = []
+
+    def __call__(self, site: Site, part: str = "try", **context: Any) -> Page:
+        page = self._browser.new_context(**{"viewport": {"width": 1200, "height": 850}, **context}).new_page()
+        page.set_default_timeout(5000)
+        page.on("console", lambda message: self._hear(message.text) if message.type in ("error", "warning") else None)
+        page.on("pageerror", lambda error: self._hear(str(error)))
+        page.on("request", lambda sent: None if sent.url.startswith(site.url) else self._hear(f"went to {sent.url}"))
+        self.pages.append(page)
+        page.goto(f"{site.url}/#{part}" if part else site.url)
+        return page
+
+    def _hear(self, text: str) -> None:
+        # A refused request is reported by the browser itself; the tests look at how the page shows it.
+        if "Failed to load resource" not in text:
+            self.heard.append(text)
