@@ -13,6 +13,7 @@ from adapters.errors import PatchbayError
 # heavy (torch, vllm, locust) they import when the command runs.
 COMMANDS = {
     "serve": "service.cli:serve",
+    "keys": "service.keys_cli:app",
     "adapters": "service.client_cli:app",
     "status": "service.status_cli:status",
     "train": "training.cli:train",

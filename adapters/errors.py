@@ -11,6 +11,7 @@
     |- AdapterRefused      with every problem that was found
     |- Busy                try again in `retry_after` seconds: too much at once
     |- Unavailable         try again in `retry_after` seconds: not ready
+    |- TimedOut            it took longer than it may
     `- StorageFull
 
 Foreign errors become one of these at the edge where they first appear; a message names the value it
@@ -130,6 +131,12 @@ class Busy(PatchbayError):
     def __init__(self, message: str, *, retry_after: float, param: str | None = None) -> None:
         super().__init__(message, param=param)
         self.retry_after = retry_after
+
+
+class TimedOut(PatchbayError):
+    """It took longer than it may, and was ended."""
+
+    code = "timeout"
 
 
 class Unavailable(PatchbayError):

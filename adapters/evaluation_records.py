@@ -61,7 +61,7 @@ class EvaluationRecords:
                         "evaluation": score.evaluation,
                         "finished": row.body["finished"],
                         "base": score.base,
-                        "baseline": row.body["baseline"],
+                        "against": row.body["baseline"],
                         "n": row.body["n"],
                         "metric": score.metric,
                         **score.figures,

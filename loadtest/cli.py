@@ -13,6 +13,7 @@ _LOOPBACK = ("127.0.0.1", "localhost", "::1")
 def loadtest(
     url: Annotated[str, typer.Option(envvar="PATCHBAY_URL", help="The service.")] = "http://127.0.0.1:8000",
     scenario: Annotated[str, typer.Option(help="base, one or many.")] = "many",
+    key: Annotated[str | None, typer.Option(envvar="PATCHBAY_KEY", help="A key, if the service asks for one.")] = None,
     users: Annotated[int | None, typer.Option(min=1, help="How many ask at once.")] = None,
     seconds: Annotated[float | None, typer.Option(min=1, help="How long.")] = None,
     remote: Annotated[bool, typer.Option("--remote", help="Allow a URL that is not this machine's.")] = False,
@@ -32,7 +33,7 @@ def loadtest(
         with tqdm(
             total=asked.seconds, unit="s", desc=f"loadtest {scenario}", bar_format="{desc} {bar} {n:.0f}/{total:.0f} s"
         ) as bar:
-            result = run(asked, url, lambda at: bar.update(min(at, asked.seconds) - bar.n))
+            result = run(asked, url, lambda at: bar.update(min(at, asked.seconds) - bar.n), key)
     except (ScenarioError, LoadTestError) as error:
         _fail(str(error))
     if out:

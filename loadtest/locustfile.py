@@ -15,6 +15,7 @@ from locust import HttpUser, constant, events, task
 
 SCENARIO = json.loads(os.environ["PATCHBAY_SCENARIO"])
 RESULT = os.environ.get("PATCHBAY_RESULT")
+KEY = os.environ.get("PATCHBAY_KEY")
 PROMPTS = (
     "Order 4821: two green chairs for Maria Lopez, to be sent on Friday.",
     "Please tell me what the weather will be like tomorrow in Porto",
@@ -32,6 +33,8 @@ class Reader(HttpUser):
 
     def on_start(self) -> None:
         """Learns which models there are, and what each name serves."""
+        if KEY:
+            self.client.headers["Authorization"] = f"Bearer {KEY}"
         adapters = self.client.get("/v1/adapters", name="setup").json()["data"]
         self.base = self.client.get("/version", name="setup").json()["base"]["id"]
         self.versions = {a["name"]: {v["version"] for v in a["versions"]} for a in adapters if a["live"]}

@@ -20,7 +20,9 @@ class LoadTestError(RuntimeError):
     """locust could not do its work; the message holds its last words."""
 
 
-def run(scenario: Scenario, url: str, on_tick: Callable[[float], None] = lambda seconds: None) -> dict[str, Any]:
+def run(
+    scenario: Scenario, url: str, on_tick: Callable[[float], None] = lambda seconds: None, key: str | None = None
+) -> dict[str, Any]:
     """The result of a scenario against `url`; times in seconds. `on_tick` hears how long it has run.
 
     Raises:
@@ -28,7 +30,7 @@ def run(scenario: Scenario, url: str, on_tick: Callable[[float], None] = lambda 
     """
     with tempfile.TemporaryDirectory() as folder:
         result = Path(folder) / "answers.json"
-        process = _start(scenario, url, result)
+        process = _start(scenario, url, result, key)
         began = time.monotonic()
         try:
             while process.poll() is None:
@@ -49,7 +51,7 @@ def run(scenario: Scenario, url: str, on_tick: Callable[[float], None] = lambda 
     return summed(scenario, url, answers)
 
 
-def _start(scenario: Scenario, url: str, result: Path) -> "subprocess.Popen[str]":
+def _start(scenario: Scenario, url: str, result: Path, key: str | None) -> "subprocess.Popen[str]":
     command = [
         sys.executable,
         "-m",
@@ -72,6 +74,7 @@ def _start(scenario: Scenario, url: str, result: Path) -> "subprocess.Popen[str]
         "ERROR",
     ]
     environment = {**os.environ, "PATCHBAY_SCENARIO": scenario.to_json(), "PATCHBAY_RESULT": str(result)}
+    environment |= {"PATCHBAY_KEY": key} if key else {}
     environment.pop("LD_PRELOAD", None)
     return subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
 

@@ -6,6 +6,9 @@ from importlib.metadata import version
 
 from fastapi import FastAPI
 
+from service.access import WithKeys
+from service.description import describe
+from service.drain import Draining
 from service.errors import install
 from service.guard import BodyLimit, LocalOnly
 from service.routes.adapters import adapter_routes
@@ -26,8 +29,9 @@ def build_app(runtime: Runtime) -> FastAPI:
         async with runtime.running():
             yield
 
-    app = FastAPI(title="Patchbay", version=version("patchbay"), lifespan=lifespan, redoc_url=None)
+    app = FastAPI(title="Patchbay", version=version("patchbay"), lifespan=lifespan, redoc_url=None, redirect_slashes=False)
     install(app)
+    describe(app, has_keys=runtime.keyring is not None)
     app.include_router(system_routes(runtime))
     app.include_router(runtime.engine.routes(runtime.desk))
     app.include_router(model_routes(runtime))
@@ -35,7 +39,11 @@ def build_app(runtime: Runtime) -> FastAPI:
     app.include_router(evaluation_routes(runtime))
     app.include_router(page_routes())
     app.add_middleware(BodyLimit, limit_of=lambda path: _limit_of(runtime, path))
-    app.add_middleware(LocalOnly)
+    if runtime.keyring is not None:
+        app.add_middleware(WithKeys, keyring=runtime.keyring)
+    else:
+        app.add_middleware(LocalOnly)
+    app.add_middleware(Draining, drain=runtime.drain)
     return app
 
 

@@ -21,9 +21,10 @@ if TYPE_CHECKING:
 
     from adapters.base import Base
     from service.engine.door import Engine
-    from service.metrics import Metrics
+    from service.spending import Spending
 
 _STARTED = "PATCHBAY_SERVE_ENVIRONMENT"
+_CUT_OFF = 2  # seconds for connections to close that were still open when the drain was over
 
 
 def serve(
@@ -33,6 +34,9 @@ def serve(
     ] = None,
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=0, max=65535, help="Port to listen on; 0 takes a free one.")] = 8000,
+    keys: Annotated[
+        Path | None, typer.Option(envvar="PATCHBAY_KEYS", help="A keys file (patchbay keys): only who has a key may call.")
+    ] = None,
     max_slots: Annotated[int, typer.Option(min=1, max=256, help="Adapters that one batch may mix.")] = 4,
     max_resident: Annotated[int, typer.Option(min=1, max=10_000, help="Adapters kept in the engine's memory.")] = 32,
     max_rank: Annotated[int, typer.Option(min=1, max=512, help="Largest LoRA rank that is taken.")] = 64,
@@ -40,6 +44,9 @@ def serve(
         list[str] | None, typer.Option(help="NAME=DIR: an adapter to serve from the start; may be repeated.")
     ] = None,
     kv_cache_mib: Annotated[int, typer.Option(min=16, help="Memory of the KV cache, in MiB.")] = 1024,
+    max_queue: Annotated[int, typer.Option(min=1, help="Requests that may be in, answered or waiting; one more gets 429.")] = 256,
+    request_timeout: Annotated[float, typer.Option(min=0.1, help="Seconds after which a request is ended, with 504.")] = 600.0,
+    drain_seconds: Annotated[float, typer.Option(min=0, help="Seconds that requests under way are given at the end.")] = 30.0,
     engine: Annotated[list[str] | None, typer.Option(help="KEY=VALUE: an option of vLLM's; may be repeated.")] = None,
     database: Annotated[
         str | None,
@@ -52,13 +59,17 @@ def serve(
     ] = False,
 ) -> None:
     """Serve one base with many adapters over HTTP, until Ctrl-C."""
-    if host not in LOOPBACK:
-        raise BadInput(f"--host {host}: without keys the service listens on this machine only; use {LOOPBACK[0]}", param="host")
+    if host not in LOOPBACK and keys is None:
+        raise BadInput(
+            f"--host {host}: without keys the service listens on this machine only; use {LOOPBACK[0]}, or give --keys FILE",
+            param="host",
+        )
     settings = Settings(
         base=base,
         home=(home or default_home()).expanduser().resolve(),
         host=host,
         port=port,
+        keys=keys.expanduser().resolve() if keys else None,
         max_slots=max_slots,
         max_resident=max(max_resident, max_slots),
         limits=Limits(rank=max_rank),
@@ -67,6 +78,9 @@ def serve(
         kv_cache=kv_cache_mib * 2**20,
         database_url=database,
         require_verified=require_verified,
+        max_queue=max_queue,
+        request_seconds=request_timeout,
+        drain_seconds=drain_seconds,
     )
     _enter_environment()
     run(settings, _make_engine)
@@ -88,12 +102,13 @@ def _enter_environment() -> None:
     os.execve(sys.executable, [sys.executable, *sys.argv], environment)
 
 
-def run(settings: Settings, make_engine: "Callable[[Base, Settings, Metrics], Engine]") -> None:
+def run(settings: Settings, make_engine: "Callable[[Base, Settings, Spending], Engine]") -> None:
     """Serves until a signal. Raises what the settings, the home or the base are refused for, and Unavailable when the engine failed."""
     import uvicorn
 
     from adapters.base import describe_base, resolve_base
     from service.app import build_app
+    from service.drain import Server
     from service.formats import require_servable
     from service.runtime import Runtime
 
@@ -111,16 +126,16 @@ def run(settings: Settings, make_engine: "Callable[[Base, Settings, Metrics], En
         build_app(runtime),
         log_config=None,
         access_log=False,
-        timeout_graceful_shutdown=int(settings.drain_seconds),
+        timeout_graceful_shutdown=_CUT_OFF,
         server_header=False,
     )
-    server = uvicorn.Server(config)
+    server = Server(config, runtime.drain)
 
     def stop() -> None:
         server.should_exit = True
 
     runtime.on_failure = stop
-    # uvicorn ends in good order and then raises the signal once more; the good order is the end.
+    # At a second signal uvicorn ends in good order and then raises it once more; the good order is the end.
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: None)
     server.run(sockets=[listener])
@@ -128,7 +143,7 @@ def run(settings: Settings, make_engine: "Callable[[Base, Settings, Metrics], En
         raise Unavailable(runtime.failure, retry_after=0)
 
 
-def _make_engine(base: "Base", settings: Settings, observer: "Metrics") -> "Engine":
+def _make_engine(base: "Base", settings: Settings, observer: "Spending") -> "Engine":
     from service.engine.host import VllmEngine
 
     return VllmEngine(base, settings, observer)

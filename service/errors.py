@@ -19,6 +19,7 @@ from adapters.errors import (
     PatchbayError,
     PortInUse,
     StorageFull,
+    TimedOut,
     TooLarge,
     Unauthorized,
     Unavailable,
@@ -37,6 +38,7 @@ STATUS: dict[type[PatchbayError], int] = {
     AdapterRefused: 422,
     Busy: 429,
     Unavailable: 503,
+    TimedOut: 504,
     StorageFull: 507,
 }
 _TYPES = {401: "authentication_error", 403: "permission_error", 404: "not_found_error", 429: "rate_limit_error"}
@@ -58,7 +60,11 @@ def response_of(error: PatchbayError) -> JSONResponse:
     body = body_of(error.message, status, error.param, error.code)
     if isinstance(error, AdapterRefused):
         body["error"]["problems"] = [{"code": p.code, "message": p.message, "where": p.where} for p in error.problems]
-    headers = {"Retry-After": str(math.ceil(error.retry_after))} if isinstance(error, Busy | Unavailable) else None
+    headers = {}
+    if isinstance(error, Busy | Unavailable):
+        headers["Retry-After"] = str(math.ceil(error.retry_after))
+    if isinstance(error, Unauthorized):
+        headers["WWW-Authenticate"] = "Bearer"
     return JSONResponse(body, status_code=status, headers=headers)
 
 

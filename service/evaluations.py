@@ -6,6 +6,7 @@ import logging
 import secrets
 import time
 from collections.abc import Mapping
+from contextvars import Context
 from pathlib import Path
 from typing import Any
 
@@ -72,8 +73,8 @@ class Evaluations:
         self._turn = asyncio.Semaphore(1)
         folder.mkdir(parents=True, exist_ok=True)
 
-    async def create(self, asked: EvaluationRequest) -> dict[str, Any]:
-        """Checks everything that can be checked now, stores the rows and queues the evaluation.
+    async def create(self, asked: EvaluationRequest, maker: str) -> dict[str, Any]:
+        """Checks everything that can be checked now, stores the rows and queues the evaluation; `maker` is who asks.
 
         Raises:
             BadInput, NotFound: the rows, a metric, the model or the baseline cannot be used.
@@ -100,6 +101,7 @@ class Evaluations:
             "progress": {"done": 0, "total": prepared.calls(2 if baseline else 1)},
             "scores": None,
             "error": None,
+            "made_by": maker,
         }
         await asyncio.to_thread(self._store_rows, body["id"], prepared.rows)
         self._save(body)
@@ -138,7 +140,8 @@ class Evaluations:
 
     def _begin(self, body: dict[str, Any]) -> None:
         self._bodies[body["id"]] = body
-        task = asyncio.create_task(self._run(body))
+        # A context of its own: the work is the service's, as after a restart, and not the request's that began it.
+        task = asyncio.create_task(self._run(body), context=Context())
         self._tasks[body["id"]] = task
         task.add_done_callback(lambda _: self._ended(body["id"]))
 

@@ -27,8 +27,8 @@ class Files:
         for left in folder.glob(".*.part"):
             shutil.rmtree(left, ignore_errors=True)
 
-    async def add(self, filename: str, content: AsyncIterator[bytes]) -> dict[str, Any]:
-        """Stores a file whose rows can be read, and returns its note.
+    async def add(self, filename: str, content: AsyncIterator[bytes], maker: str) -> dict[str, Any]:
+        """Stores a file whose rows can be read, and returns its note; `maker` is who sent it.
 
         Raises:
             BadInput: the rows cannot be read; the message names the line.
@@ -51,6 +51,7 @@ class Files:
                 "purpose": "eval",
                 "status": "processed",
                 "rows": len(rows),
+                "made_by": maker,
             }
             with disk_full_is_ours():
                 (partial / _NOTE).write_text(json.dumps(note), encoding="utf-8")
@@ -72,7 +73,7 @@ class Files:
     def _path(self, file_id: str) -> Path:
         path = self._folder / file_id
         if not _ID.match(file_id) or not path.is_dir():
-            raise NotFound(f"there is no file {file_id!r}; POST /v1/files stores one", param="file")
+            raise NotFound(f"there is no file {file_id!r}", param="id")
         return path
 
     def get(self, file_id: str) -> dict[str, Any]:

@@ -26,6 +26,14 @@ class Lease(Protocol):
     @property
     def target(self) -> Target: ...
 
+    @property
+    def seconds(self) -> float:
+        """How long the request may take, in all."""
+
+    @property
+    def left(self) -> float:
+        """Seconds of them that are left."""
+
     def close(self, status: int) -> None:
         """Ends the hold, once; further calls do nothing."""
 
@@ -38,5 +46,8 @@ class Admission(Protocol):
 
 
 HEADER = "X-Patchbay-Adapter"
+INFERENCE = ("/v1/completions", "/v1/chat/completions")
+# What metrics call the status of a request whose client did not wait for the answer.
+CLIENT_CLOSED = 499
 # Seconds after which a request may be made again that came while the engine was not ready.
 RETRY_AFTER = 5.0

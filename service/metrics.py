@@ -12,13 +12,13 @@ from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from service.exposition import Page
+from service.inference import INFERENCE
 
 # A second series for each, saying when it began, is of no use here.
 disable_created_metrics()  # type: ignore[no-untyped-call]
 _SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
 _SHORT = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5)
 _KINDS = ("prompt", "completion")
-_INFERENCE = ("/v1/completions", "/v1/chat/completions")
 
 
 @dataclass(frozen=True)
@@ -75,7 +75,7 @@ class Metrics:
             family.labels(label)
         for kind in _KINDS:
             self.tokens.labels(label, kind)
-        for route in _INFERENCE:
+        for route in INFERENCE:
             self.duration.labels(label, route, "200")
 
     def forget(self, label: str) -> None:

@@ -5,22 +5,26 @@ from adapters.names import DEFAULT, split_model
 from adapters.state import State, Version
 
 
+def default_is_known(state: State) -> bool:
+    """Whether `default` means the base or an adapter of this picture; a caller's view may lack the adapter it is set to."""
+    return state.default is None or state.default in state.adapters
+
+
 def resolve(state: State, base_id: str, model: str | None) -> Version | None:
     """The version that a model id means, None for the base. A request that names no model gets the default.
 
     Raises:
         NotFound: no such model, with the ids that could have been meant.
     """
-    if model is None or model == DEFAULT:
-        if state.default is None:
-            return None
-        model = state.default
-    if model == base_id:
+    asked = DEFAULT if model is None else model
+    means = state.default if asked == DEFAULT else asked
+    if means is None or means == base_id:
         return None
-    name, prefix = split_model(model)
+    name, prefix = split_model(means)
     if name not in state.adapters:
-        known = ", ".join([base_id, DEFAULT, *sorted(state.adapters)][:12])
-        raise NotFound(f"the model {model!r} does not exist; there are {known}", param="model", code="model_not_found")
+        ids = [base_id, *([DEFAULT] if default_is_known(state) else []), *sorted(state.adapters)]
+        known = ", ".join(ids[:12])
+        raise NotFound(f"the model {asked!r} does not exist; there are {known}", param="model", code="model_not_found")
     adapter = state.adapters[name]
     if prefix is not None:
         return adapter.version(prefix)

@@ -14,15 +14,18 @@ from adapters.errors import Conflict, PatchbayError
 from adapters.registry import Registry
 from adapters.store import Store
 from service.admission import Desk
+from service.drain import Drain
 from service.engine.door import Engine
 from service.evaluations import Evaluations
 from service.files import Files
 from service.formats import weights_format
 from service.given import check_folders, take_folders
+from service.keyring import Keyring
 from service.lifecycle import Lifecycle
 from service.memory import proportional_bytes
 from service.metrics import Metrics, Snapshot
 from service.settings import Settings
+from service.spending import Spending
 from service.terms import Terms
 
 log = logging.getLogger("patchbay")
@@ -34,18 +37,29 @@ T = TypeVar("T")
 class Runtime:
     """What the routes work with. `make_engine` is called once, with the observer that its requests are told to."""
 
-    def __init__(self, settings: Settings, base: Base, make_engine: Callable[[Base, Settings, Metrics], Engine]) -> None:
+    def __init__(self, settings: Settings, base: Base, make_engine: Callable[[Base, Settings, Spending], Engine]) -> None:
         self.settings, self.base = settings, base
+        self.keyring = Keyring(settings.keys) if settings.keys else None
         self._lock = _lock_home(settings.home)
         self.metrics = Metrics(base.id)
         self.registry = Registry(settings.database)
         self.store = Store(settings.home)
-        self.engine = make_engine(base, settings, self.metrics)
+        self.engine = make_engine(base, settings, Spending(self.metrics))
         terms = Terms(base, settings.require_verified)
         self.lifecycle = Lifecycle(
             settings.limits, self.engine, self.registry, self.store, self.metrics, settings.max_resident, terms
         )
-        self.desk = Desk(base, self.engine, self.registry, self.lifecycle.residency, self.metrics, terms)
+        self.desk = Desk(
+            base,
+            self.engine,
+            self.registry,
+            self.lifecycle.residency,
+            self.metrics,
+            terms,
+            settings.max_queue,
+            settings.request_seconds,
+        )
+        self.drain = Drain(settings.drain_seconds)
         self.files = Files(settings.home / "files", settings.file_bytes)
         self.evaluations = Evaluations(
             self.registry,

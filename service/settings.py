@@ -22,6 +22,7 @@ class Settings:
     home: Path
     host: str = "127.0.0.1"
     port: int = 8000
+    keys: Path | None = None
     max_slots: int = 4
     max_resident: int = 32
     limits: Limits = field(default_factory=Limits)
@@ -30,6 +31,8 @@ class Settings:
     kv_cache: int = 2**30
     file_bytes: int = 64 * 2**20
     body_bytes: int = 16 * 2**20
+    max_queue: int = 256
+    request_seconds: float = 600.0
     drain_seconds: float = 30.0
     evaluation_concurrency: int = 8
     database_url: str | None = field(default=None, repr=False)

@@ -3,55 +3,81 @@
 import asyncio
 import json
 import re
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from typing import Any
 
 from fastapi import APIRouter, Request
-from fastapi.responses import JSONResponse, Response, StreamingResponse
+from fastapi.responses import JSONResponse, Response
+from pydantic import BaseModel, ConfigDict
 
+from service.answering import LeasedStream, in_time, while_wanted
+from service.description import errors
 from service.engine.version import EngineVersion
-from service.inference import HEADER, Admission, Lease
+from service.inference import CLIENT_CLOSED, HEADER, Admission, Lease
 
 Say = Callable[[Any, EngineVersion | None], Awaitable[str]]
+Choice = Callable[[str], dict[str, Any]]
+Spend = Callable[[Lease, Any, str], None]
 
 
-def fake_openai(admission: Admission, say: Say, pause: Callable[[], float]) -> APIRouter:
-    """The routes; `say` gives the text for a prompt or messages, `pause` the seconds before each piece of a stream."""
+class Asked(BaseModel):
+    """Further fields are taken and change nothing."""
+
+    model_config = ConfigDict(extra="allow")
+
+    model: str | None = None
+    stream: bool = False
+
+
+class Prompt(Asked):
+    prompt: str
+
+
+class Conversation(Asked):
+    messages: list[dict[str, Any]]
+
+
+def fake_openai(admission: Admission, say: Say, spend: Spend, pause: Callable[[], float]) -> APIRouter:
+    """The routes; `say` gives the text for a prompt or messages, `spend` is told of it, `pause` the seconds before each piece of a stream."""
     router = APIRouter()
+    refused = errors(404, 409, 422, 429, 504)
 
-    @router.post("/v1/completions")
-    async def completions(request: Request) -> Response:
-        body = await request.json()
-        return await answer("/v1/completions", body, body["prompt"], lambda text: {"text": text})
+    @router.post("/v1/completions", responses=refused)
+    async def completions(body: Prompt, request: Request) -> Response:
+        return await while_wanted(request, answer("/v1/completions", body, body.prompt, lambda text: {"text": text}))
 
-    @router.post("/v1/chat/completions")
-    async def chat(request: Request) -> Response:
-        body = await request.json()
-        kind = "delta" if body.get("stream") else "message"
-        return await answer("/v1/chat/completions", body, body["messages"], lambda text: {kind: {"content": text}})
+    @router.post("/v1/chat/completions", responses=refused)
+    async def chat(body: Conversation, request: Request) -> Response:
+        kind = "delta" if body.stream else "message"
+        work = answer("/v1/chat/completions", body, body.messages, lambda text: {kind: {"content": text}})
+        return await while_wanted(request, work)
 
-    async def answer(route: str, body: dict[str, Any], asked: Any, choice: Callable[[str], dict[str, Any]]) -> Response:
-        lease = await admission.admit(body.get("model"), route)
+    async def answer(route: str, body: Asked, asked: Any, choice: Choice) -> Response:
+        lease = await admission.admit(body.model, route)
         headers = {HEADER: lease.target.header}
+        status, handed_over = CLIENT_CLOSED, False
         try:
-            text = await say(asked, lease.target.version)
-        except BaseException:
-            lease.close(500)
-            raise
-        if body.get("stream"):
-            stream = pieces(lease, re.findall(r"\s*\S+", text), choice)
-            return StreamingResponse(stream, media_type="text/event-stream", headers=headers)
-        lease.close(200)
-        return JSONResponse({"model": body.get("model"), "choices": [choice(text)]}, headers=headers)
-
-    async def pieces(lease: Lease, words: list[str], choice: Callable[[str], dict[str, Any]]) -> AsyncIterator[str]:
-        try:
-            for word in words:
-                await asyncio.sleep(pause())
-                yield f"data: {json.dumps({'choices': [choice(word)], 'usage': None})}\n\n"
-            yield f"data: {json.dumps({'choices': [], 'usage': {'completion_tokens': len(words)}})}\n\n"
-            yield "data: [DONE]\n\n"
+            for _ in range(5):  # a real answer is not made in a single step either: its client may leave in between
+                await asyncio.sleep(0)
+            if body.stream:
+                handed_over = True
+                return LeasedStream(pieces(lease, asked, choice), lease, headers)
+            text = await in_time(lease, say(asked, lease.target.version))
+            spend(lease, asked, text)
+            status = 200
+            return JSONResponse({"model": body.model, "choices": [choice(text)]}, headers=headers)
         finally:
-            lease.close(200)
+            if not handed_over:
+                lease.close(status)
+
+    async def pieces(lease: Lease, asked: Any, choice: Choice) -> AsyncGenerator[str, None]:
+        text = await say(asked, lease.target.version)
+        words = re.findall(r"\s*\S+", text)
+        for word in words:
+            await asyncio.sleep(pause())
+            yield f"data: {json.dumps({'choices': [choice(word)], 'usage': None})}\n\n"
+        spend(lease, asked, text)
+        yield f"data: {json.dumps({'choices': [], 'usage': {'completion_tokens': len(words)}})}\n\n"
+        yield "data: [DONE]\n\n"
 
     return router

@@ -29,7 +29,7 @@ def serve(home: Path, port: int, log: Path, largest_file: int | None, settings: 
         os.dup2(file.fileno(), 1)
         os.dup2(file.fileno(), 2)
     sys.stderr = open(2, "w", closefd=False)  # noqa: SIM115 (for as long as the process lives)
-    run(Settings(base="embedded", home=home, port=port, **settings), lambda *_: FakeEngine())
+    run(Settings(base="embedded", home=home, port=port, **settings), lambda base, settings, observer: FakeEngine(observer))
 
 
 class FakeService:

@@ -11,7 +11,7 @@ from evaluation.model import Completion
 from evaluation.rows import Row
 from evaluation.tokens import EncodedRow
 from service.engine.version import EngineVersion
-from service.inference import Admission
+from service.inference import Admission, Lease
 from tests.fake_openai import fake_openai
 
 
@@ -20,7 +20,8 @@ class FakeEngine:
 
     max_length = 1024
 
-    def __init__(self) -> None:
+    def __init__(self, observer: Any = None) -> None:
+        self.observer = observer
         self.state = "starting"
         self.failure: str | None = None
         self.held: dict[int, str] = {}
@@ -36,9 +37,11 @@ class FakeEngine:
         # What a route answers instead of the weights' name, and the seconds before each word of a stream.
         self.says: str | None = None
         self.pause = 0.0
+        self.running = 0
         self._dead = asyncio.Event()
 
     async def start(self) -> None:
+        await asyncio.sleep(0.02)
         self.held.clear()
         self._dead.clear()
         self.state = "ready"
@@ -90,9 +93,13 @@ class FakeEngine:
         return version.name
 
     async def complete(self, prompt: Any, version: EngineVersion | None, max_tokens: int) -> Completion:
-        if self.slow is not None:
-            await self.slow.wait()
-        return Completion(self._weights(version), 1, 0.001)
+        self.running += 1
+        try:
+            if self.slow is not None:
+                await self.slow.wait()
+            return Completion(self._weights(version), 1, 0.001)
+        finally:
+            self.running -= 1
 
     async def score_tokens(self, ids: Sequence[int], version: EngineVersion | None) -> list[float]:
         shift = 0.0 if self._weights(version) == "base" or self.no_effect else float("nan") if self.not_finite else 0.5
@@ -115,4 +122,8 @@ class FakeEngine:
         async def say(asked: Any, version: EngineVersion | None) -> str:
             return self.says or (await self.complete(asked, version, 8)).text
 
-        return fake_openai(admission, say, lambda: self.pause)
+        def spend(lease: Lease, asked: Any, text: str) -> None:
+            if self.observer is not None:
+                self.observer.finished(lease.target.version and lease.target.version.name, len(str(asked)), len(text.split()))
+
+        return fake_openai(admission, say, spend, lambda: self.pause)

@@ -1,28 +1,29 @@
 """OpenAI's inference routes: vLLM's handlers, given the weights that the model id means, and made to say which they were."""
 
+import asyncio
 import json
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import aclosing
 from typing import Any, Protocol
 
 from fastapi import APIRouter, Request
-from fastapi.responses import JSONResponse, Response, StreamingResponse
+from fastapi.responses import JSONResponse, Response
 from starlette.datastructures import State
-from starlette.types import Receive, Scope, Send
-from vllm.entrypoints.openai.chat_completion.protocol import ChatCompletionRequest
-from vllm.entrypoints.openai.completion.protocol import CompletionRequest
+from vllm.entrypoints.openai.chat_completion.protocol import ChatCompletionRequest, ChatCompletionResponse
+from vllm.entrypoints.openai.completion.protocol import CompletionRequest, CompletionResponse
 from vllm.entrypoints.serve.engine.protocol import ErrorResponse
 from vllm.entrypoints.serve.exception_handling.error_response import create_error_response
-from vllm.entrypoints.serve.utils.api_utils import with_cancellation
 from vllm.exceptions import VLLMError
 from vllm.v1.engine.exceptions import EngineDeadError, EngineGenerateError
 
-from adapters.errors import BadInput, Unavailable
-from service.inference import HEADER, RETRY_AFTER, Admission, Lease
+from adapters.errors import BadInput, TimedOut, Unavailable
+from service.answering import LeasedStream, in_time, while_wanted
+from service.description import errors
+from service.errors import STATUS
+from service.inference import CLIENT_CLOSED, HEADER, RETRY_AFTER, Admission, Lease
 
 # What vLLM's handlers raise for requests they cannot serve.
 _HANDLER_ERRORS = (VLLMError, ValueError, TypeError, OverflowError, NotImplementedError)
-_CLIENT_CLOSED = 499
 
 
 class Host(Protocol):
@@ -35,21 +36,31 @@ def openai_routes(host: Host, admission: Admission) -> APIRouter:
     """POST /v1/completions and /v1/chat/completions."""
     router = APIRouter(tags=["inference"])
 
-    @router.post("/v1/completions", summary="Complete a prompt")
-    @with_cancellation
+    @router.post("/v1/completions", responses=_responses(CompletionResponse), summary="Complete a prompt")
     async def completions(request: CompletionRequest, raw_request: Request) -> Response:
+        return await while_wanted(raw_request, complete(request, raw_request))
+
+    @router.post("/v1/chat/completions", responses=_responses(ChatCompletionResponse), summary="Answer a conversation")
+    async def chat_completions(request: ChatCompletionRequest, raw_request: Request) -> Response:
+        return await while_wanted(raw_request, chat(request, raw_request))
+
+    async def complete(request: CompletionRequest, raw_request: Request) -> Response:
         _refuse_unknown(request)
         lease = await admission.admit(request.model, "/v1/completions")
         return await _answer(lease, request, raw_request, host.handlers.openai_serving_completion.create_completion)
 
-    @router.post("/v1/chat/completions", summary="Answer a conversation")
-    @with_cancellation
-    async def chat_completions(request: ChatCompletionRequest, raw_request: Request) -> Response:
+    async def chat(request: ChatCompletionRequest, raw_request: Request) -> Response:
         _refuse_unknown(request)
         lease = await admission.admit(request.model, "/v1/chat/completions")
         return await _answer(lease, request, raw_request, host.handlers.openai_serving_chat.create_chat_completion)
 
     return router
+
+
+def _responses(model: type[Any]) -> dict[int | str, dict[str, Any]]:
+    """For the description: an answer or its stream, and what is refused or fails."""
+    stream = {"text/event-stream": {"schema": {"type": "string"}}}
+    return {200: {"model": model, "content": stream}, **errors(404, 409, 422, 429, 500, 501, 504)}
 
 
 def _refuse_unknown(request: Any) -> None:
@@ -62,11 +73,12 @@ def _refuse_unknown(request: Any) -> None:
 async def _answer(lease: Lease, request: Any, raw_request: Request, handler: Callable[..., Awaitable[Any]]) -> Response:
     asked = request.model or lease.target.label
     handed_over = False
-    status = _CLIENT_CLOSED
+    status = CLIENT_CLOSED
     try:
         # The engine's own name decides, never the one that was asked for: a switch in between changes nothing here.
         engine_name = lease.target.version.name if lease.target.version else lease.target.label
-        result = await handler(request.model_copy(update={"model": engine_name}), raw_request)
+        result = await in_time(lease, handler(request.model_copy(update={"model": engine_name}), raw_request))
+        _end_if_cancelled()
         headers = {HEADER: lease.target.header}
         if isinstance(result, ErrorResponse):
             status = result.error.code
@@ -81,6 +93,9 @@ async def _answer(lease: Lease, request: Any, raw_request: Request, handler: Cal
     except (EngineDeadError, EngineGenerateError) as error:
         status = 503
         raise Unavailable("the engine failed while it answered; it is being built again", retry_after=RETRY_AFTER) from error
+    except TimedOut:
+        status = STATUS[TimedOut]
+        raise
     except _HANDLER_ERRORS as error:
         refused = create_error_response(error)
         status = refused.error.code
@@ -90,6 +105,13 @@ async def _answer(lease: Lease, request: Any, raw_request: Request, handler: Cal
             lease.close(status)
 
 
+def _end_if_cancelled() -> None:
+    """vLLM's handlers answer a cancellation with an error of their own; nobody is there to read it."""
+    task = asyncio.current_task()
+    if task is not None and task.cancelling():
+        raise asyncio.CancelledError
+
+
 def _error_body(error: ErrorResponse) -> dict[str, Any]:
     """OpenAI's shape: vLLM puts the status where OpenAI has a code."""
     kind = "invalid_request_error" if error.error.code < 500 else "server_error"
@@ -97,26 +119,12 @@ def _error_body(error: ErrorResponse) -> dict[str, Any]:
     return {"error": {"message": error.error.message, "type": kind, "param": error.error.param, "code": code}}
 
 
-async def _rewritten(source: AsyncGenerator[str, None], engine_name: str, asked: str, fingerprint: str) -> AsyncIterator[str]:
+async def _rewritten(
+    source: AsyncGenerator[str, None], engine_name: str, asked: str, fingerprint: str
+) -> AsyncGenerator[str, None]:
     """Each chunk names the model that was asked for, and what made it. One replacement a chunk: parsing would cost more."""
     old = f'"model":{engine_name}'
     new = f'"model":{json.dumps(asked)},"system_fingerprint":{json.dumps(fingerprint)}'
     async with aclosing(source):
         async for chunk in source:
             yield chunk.replace(old, new, 1)
-
-
-class LeasedStream(StreamingResponse):
-    """A stream of events that holds its lease until the last of it is sent, or the client is gone."""
-
-    def __init__(self, content: AsyncIterator[str], lease: Lease, headers: dict[str, str]) -> None:
-        super().__init__(content, media_type="text/event-stream", headers=headers)
-        self._lease = lease
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        status = _CLIENT_CLOSED
-        try:
-            await super().__call__(scope, receive, send)
-            status = 200
-        finally:
-            self._lease.close(status)

@@ -6,8 +6,11 @@ from typing import Any
 from fastapi import APIRouter
 
 from adapters.names import DEFAULT
-from service.routing import resolve
+from service.caller import caller
+from service.description import errors
+from service.routing import default_is_known, resolve
 from service.runtime import Runtime
+from service.shapes import Listing, ModelCard
 
 
 def model_routes(runtime: Runtime) -> APIRouter:
@@ -27,18 +30,24 @@ def model_routes(runtime: Runtime) -> APIRouter:
         }
 
     def shown(model: str) -> dict[str, Any]:
-        version = resolve(runtime.registry.state, base.id, model)
+        version = resolve(caller().view(runtime.registry.state), base.id, model)
         if version is None:
             return entry(model, 0, base.id, None)
         created = int(datetime.fromisoformat(version.created).timestamp())
         return entry(model, created, version.engine_name, base.id)
 
-    @router.get("/v1/models", summary="The base, the adapters with a live version, and default")
+    @router.get(
+        "/v1/models", response_model=Listing[ModelCard], summary="The base, the adapters with a live version, and default"
+    )
     async def models() -> dict[str, Any]:
-        names = [a.name for a in runtime.registry.state.adapters.values() if a.live is not None]
-        return {"object": "list", "data": [shown(model) for model in (base.id, *names, DEFAULT)]}
+        state = caller().view(runtime.registry.state)
+        names = [a.name for a in state.adapters.values() if a.live is not None]
+        default = [DEFAULT] if default_is_known(state) else []
+        return {"object": "list", "data": [shown(model) for model in (base.id, *names, *default)]}
 
-    @router.get("/v1/models/{model:path}", summary="What a model id means now")
+    @router.get(
+        "/v1/models/{model:path}", response_model=ModelCard, responses=errors(404, 409), summary="What a model id means now"
+    )
     async def model(model: str) -> dict[str, Any]:
         return shown(model)
 

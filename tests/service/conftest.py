@@ -7,6 +7,7 @@ from typing import Any
 
 import httpx
 import pytest
+from fastapi import FastAPI
 
 from adapters.base import Base
 from service.app import build_app
@@ -17,10 +18,11 @@ from tests.makers import EMBEDDED, files_of, write_adapter
 
 
 class Service:
-    """The runtime, its fake engine, and a client."""
+    """The runtime, its fake engine, the application, and a client."""
 
-    def __init__(self, runtime: Runtime, engine: FakeEngine, http: httpx.AsyncClient) -> None:
-        self.runtime, self.engine, self.http = runtime, engine, http
+    def __init__(self, runtime: Runtime, app: FastAPI, http: httpx.AsyncClient) -> None:
+        self.runtime, self.app, self.http = runtime, app, http
+        self.engine: Any = runtime.engine
 
     async def upload(self, folder: Path, name: str, **fields: str) -> httpx.Response:
         files = [("files", (file, content)) for file, content in files_of(folder).items()]
@@ -39,12 +41,11 @@ def start(tmp_path: Path) -> Start:
 
     @asynccontextmanager
     async def started(base: Base = EMBEDDED, **changes: Any) -> AsyncIterator[Service]:
-        engine = FakeEngine()
         settings = Settings(base="embedded", home=tmp_path / "home", **changes)
-        runtime = Runtime(settings, base, lambda *_: engine)
+        runtime = Runtime(settings, base, lambda base, settings, observer: FakeEngine(observer))
         app = build_app(runtime)
         async with runtime.running(), httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://localhost") as http:
-            service = Service(runtime, engine, http)
+            service = Service(runtime, app, http)
             await until(lambda: runtime.is_ready or bool(runtime.failure))
             yield service
 
