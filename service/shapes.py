@@ -71,12 +71,19 @@ class BaseInfo(Shape):
     max_length: int
 
 
+class LimitsInfo(Shape):
+    """What an adapter may be here, and how many share a batch."""
+
+    max_slots: int
+    max_rank: int
+
+
 class VersionInfo(Shape):
     """What runs here."""
 
     version: str
     base: BaseInfo
-    limits: dict[str, int]
+    limits: LimitsInfo
 
 
 class ModelCard(Shape):
