@@ -2,14 +2,24 @@
 
 import json
 import os
+import time
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from adapters.errors import BadInput
+
+if TYPE_CHECKING:
+    from evaluation.model import Model
+    from evaluation.report import Plan, Report
+    from evaluation.runs import Run
+
+_WORSE, _FAILED = 3, 2
+
 
 def evaluate(
-    data: Annotated[Path, typer.Option(help="Data rows: .jsonl, .csv or .parquet.")],
+    data: Annotated[Path | None, typer.Option(help="Data rows: .jsonl, .csv or .parquet.")] = None,
     base: Annotated[str, typer.Option(help="A folder, a hub id, or 'embedded'.")] = "embedded",
     adapter: Annotated[Path | None, typer.Option(help="An adapter's folder, or a run folder; scored beside the base.")] = None,
     metric: Annotated[
@@ -21,49 +31,108 @@ def evaluate(
     max_tokens: Annotated[int, typer.Option(min=1, help="Longest answer.")] = 64,
     limit: Annotated[int | None, typer.Option(min=1, help="Score this many rows, drawn by the seed.")] = None,
     seed: Annotated[int, typer.Option(min=0, help="Seed of the draw and of the intervals.")] = 1,
+    calibrate: Annotated[
+        int, typer.Option(min=0, help="A/A trials: how often two systems that are the same would be told apart on these rows.")
+    ] = 0,
     out: Annotated[Path | None, typer.Option(help="Write the report here as JSON, with every sample.")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
+    watch: Annotated[
+        Path | None,
+        typer.Option(help="Score every finished run under this folder that was not yet; without --data on its own test rows."),
+    ] = None,
+    every: Annotated[
+        float | None, typer.Option(min=1, help="With --watch: look again after so many seconds, until interrupted.")
+    ] = None,
+    history: Annotated[
+        Path | None, typer.Option(help="With --watch: where entries are added; evaluations.jsonl in the folder.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON; with --watch, one entry a line.")] = False,
 ) -> None:
-    """Score a base, or an adapter beside its base, on identical rows."""
+    """Score a base, or an adapter beside its base, on identical rows.
+
+    With --watch the exit code is 3 when a run got worse than the one before it or the best so far, by the
+    paired test; 2 when one could not be scored.
+    """
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
-    import asyncio
+    from evaluation.show import show
 
-    from tqdm import tqdm
+    if watch is not None:
+        if adapter is not None:
+            raise BadInput("--watch finds the adapters itself; leave --adapter out", param="adapter")
+        from evaluation.history import NAME, History
+        from evaluation.watch import Asked
 
-    from adapters.archive import adapter_files
-    from adapters.base import describe_base, resolve_base
-    from evaluation.evaluate import evaluate as run
+        asked = Asked(data, tuple(metric or ()), max_tokens, limit, seed)
+        raise typer.Exit(_watch(watch, History(history or watch / NAME), asked, every, as_json))
+    if data is None or every is not None or history is not None:
+        raise BadInput("give --data; --every and --history go with --watch", param="data")
     from evaluation.evaluate import plan
     from evaluation.rows import load_rows
 
-    asked = plan(load_rows(data), metric or (), max_tokens=max_tokens, limit=limit, seed=seed)
+    prepared = plan(load_rows(data), metric or (), max_tokens=max_tokens, limit=limit, seed=seed, trials=calibrate)
+    report = _run(*_models(base, adapter), prepared, "evaluate")
+    body = report.to_json()
+    if out:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        out.write_text(json.dumps(body | {"samples": report.samples}, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
+    typer.echo(json.dumps(body) if as_json else show(body))
+
+
+def _models(base: str, adapter: Path | None) -> "tuple[Model, Model | None]":
+    """The model to score and what it is held against."""
+    from adapters.archive import adapter_files
+    from adapters.base import describe_base, resolve_base
+
     described = describe_base(resolve_base(base), base)
     folder = adapter_files(adapter)[0].parent if adapter else None
     from evaluation.local import LocalBase
 
     local = LocalBase(described, folder)
-    model = local.model(adapter.name if adapter else None)
-    with tqdm(total=asked.calls(2 if adapter else 1), unit="item", desc="evaluate") as bar:
-        report = asyncio.run(
-            run(model, local.model(None) if adapter else None, asked, on_progress=lambda done, _: bar.update(done - bar.n))
-        )
-    body = report.to_json()
-    if out:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        out.write_text(json.dumps(body | {"samples": report.samples}, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
-    typer.echo(json.dumps(body) if as_json else _table(body))
+    return local.model(adapter.name if adapter else None), local.model(None) if adapter else None
 
 
-def _table(body: dict[str, Any]) -> str:
-    lines = [f"{body['model']} on {body['n']} rows" + (f", beside {body['baseline']}" if body["baseline"] else "")]
-    for name, s in body["scores"].items():
-        line = f"  {name:<12} {_shown(s['value'])}  [{_shown(s['low'])}, {_shown(s['high'])}]"
-        if s["difference"] is not None:
-            line += f"  base {_shown(s['baseline'])}  difference {_shown(s['difference'])}  p {_shown(s['p'])}"
-        lines.append(line)
-    lines += [f"  {name.replace('_', ' ')}: {count}" for name, count in body["failures"].items() if count]
-    return "\n".join(lines)
+def _run(model: "Model", baseline: "Model | None", prepared: "Plan", what: str) -> "Report":
+    import asyncio
+
+    from tqdm import tqdm
+
+    from evaluation.evaluate import evaluate as run
+
+    with tqdm(total=prepared.calls(2 if baseline else 1), unit="item", desc=what) as bar:
+        return asyncio.run(run(model, baseline, prepared, on_progress=lambda done, _: bar.update(done - bar.n)))
 
 
-def _shown(number: float | None) -> str:
-    return "-" if number is None else f"{number:.4g}"
+def _score(run: "Run", prepared: "Plan") -> "Report":
+    """A run beside the base it was trained on."""
+    from adapters.base import describe_base
+    from evaluation.local import LocalBase
+
+    if not run.is_base:
+        model, baseline = _models(run.base, run.folder)
+        return _run(model, baseline, prepared, run.folder.name)
+    model = LocalBase(describe_base(run.product, run.folder.name), None).model(run.folder.name)
+    return _run(model, _models(run.base, None)[0], prepared, run.folder.name)
+
+
+def _watch(root: Path, history: Any, asked: Any, every: float | None, as_json: bool) -> int:
+    """Passes over the folder; the exit code. An interrupt between passes is the ordinary end of a watch."""
+    from evaluation.show import show_entry
+    from evaluation.watch import watch
+
+    code = 0
+    try:
+        while True:
+            with history.held():
+                for found in watch(root, history, asked, _score):
+                    if isinstance(found, dict):
+                        typer.echo(json.dumps(found, ensure_ascii=False) if as_json else show_entry(found))
+                        code = _WORSE if found["worse"] else code
+                    else:
+                        typer.echo(f"{found[0].folder}: {found[1].message}", err=True)
+                        code = code or _FAILED
+            if every is None:
+                return code
+            time.sleep(every)
+    except KeyboardInterrupt:
+        if every is None:
+            raise
+        return code

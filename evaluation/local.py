@@ -13,7 +13,7 @@ from peft import PeftModel
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from adapters.base import Base
-from evaluation.model import Completion, TokenScore
+from evaluation.model import Completion, Span, TokenScore
 from evaluation.rows import Row
 from evaluation.tokens import encode_prompt, encode_row, windows
 
@@ -47,6 +47,11 @@ class LocalModel:
         """The adapter's name, or the base's id."""
         return self._name or self._local.base.id
 
+    @property
+    def span(self) -> Span:
+        """All the base sees at once."""
+        return Span(self._local.base.max_length)
+
     async def complete(self, prompt: Any, max_tokens: int) -> Completion:
         """A greedy answer."""
         return await asyncio.to_thread(self._alone, lambda: self._complete(prompt, max_tokens))
@@ -77,9 +82,8 @@ class LocalModel:
 
     def _score(self, row: Row) -> TokenScore:
         net = self._local.net
-        length = self._local.base.max_length
         total, count = 0.0, 0
-        for window in windows(encode_row(row, self._local.tokenizer), length, length // 2):
+        for window in windows(encode_row(row, self._local.tokenizer), self.span.length, self.span.stride):
             ids = torch.tensor([window.ids], device=net.device)
             logits = net(input_ids=ids).logits[0, window.first_scored - 1 : -1].float()
             chosen = torch.log_softmax(logits, dim=-1).gather(1, ids[0, window.first_scored :, None])

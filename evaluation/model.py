@@ -25,11 +25,26 @@ class TokenScore:
     tokens: int
 
 
+@dataclass(frozen=True)
+class Span:
+    """Tokens a model sees at once, and by how many the window moves on over a row that is longer."""
+
+    length: int
+
+    @property
+    def stride(self) -> int:
+        """Half the window: every scored token but those of a row's beginning has at least as much before it."""
+        return self.length // 2
+
+
 class Model(Protocol):
     """A model under evaluation. Both calls may run many times at once."""
 
     @property
     def id(self) -> str: ...
+
+    @property
+    def span(self) -> Span: ...
 
     async def complete(self, prompt: str | list[dict[str, str]] | None, max_tokens: int) -> Completion:
         """Answer greedily. A list of messages goes through the chat template."""

@@ -27,6 +27,7 @@ class Metric:
     """`count` gives an item's vector from its row and the output; `value` the figure from a sum of them.
 
     `needs` says what the model has to do for it: answer (complete) or give log-probabilities (score).
+    `top` is the figure of an answer that is entirely right, where there is one.
     """
 
     name: str
@@ -35,6 +36,7 @@ class Metric:
     signature: str
     count: Callable[[Row, Any], Counts]
     value: Callable[[Counts], float]
+    top: float | None = None
 
 
 def _ratio(sums: Counts) -> float:
@@ -130,13 +132,13 @@ METRICS: Mapping[str, Metric] = {
         Metric(
             "perplexity", "score", False, "completion tokens and end-of-text, exp(nll/tokens)", _perplexity_counts, _perplexity
         ),
-        Metric("accuracy", "complete", True, SIGNATURE, _accuracy_counts, _ratio),
-        Metric("exact_match", "complete", True, f"{SIGNATURE}, or equal as JSON", _exact_counts, _ratio),
-        Metric("field_f1", "complete", True, f"micro over JSON fields, {SIGNATURE}", _field_counts, _field_f1),
-        Metric("bleu", "complete", True, _signature_of(_BLEU), _bleu_counts(_BLEU), _bleu),
-        Metric("bleu_lower", "complete", True, _signature_of(_BLEU_LOWER), _bleu_counts(_BLEU_LOWER), _bleu),
-        Metric("chrf", "complete", True, _signature_of(_CHRF), _chrf_counts, _chrf),
-        Metric("rouge_l", "complete", True, f"F1 of words, best reference, {SIGNATURE}", _rouge_counts, _ratio),
+        Metric("accuracy", "complete", True, SIGNATURE, _accuracy_counts, _ratio, 1.0),
+        Metric("exact_match", "complete", True, f"{SIGNATURE}, or equal as JSON", _exact_counts, _ratio, 1.0),
+        Metric("field_f1", "complete", True, f"micro over JSON fields, {SIGNATURE}", _field_counts, _field_f1, 1.0),
+        Metric("bleu", "complete", True, _signature_of(_BLEU), _bleu_counts(_BLEU), _bleu, 100.0),
+        Metric("bleu_lower", "complete", True, _signature_of(_BLEU_LOWER), _bleu_counts(_BLEU_LOWER), _bleu, 100.0),
+        Metric("chrf", "complete", True, _signature_of(_CHRF), _chrf_counts, _chrf, 100.0),
+        Metric("rouge_l", "complete", True, f"F1 of words, best reference, {SIGNATURE}", _rouge_counts, _ratio, 1.0),
     )
 }
 

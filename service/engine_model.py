@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from evaluation.model import Completion, TokenScore
+from evaluation.model import Completion, Span, TokenScore
 from evaluation.rows import Row
 from evaluation.tokens import windows
 from service.engine.door import Engine
@@ -21,16 +21,19 @@ class EngineModel:
         target = self._lease.target
         return target.version.name if target.version else target.label
 
+    @property
+    def span(self) -> Span:
+        """All the engine sees at once but one place, for the token that it always makes."""
+        return Span(self._engine.max_length - 1)
+
     async def complete(self, prompt: Any, max_tokens: int) -> Completion:
         """A greedy answer."""
         return await self._engine.complete(prompt, self._lease.target.version, max_tokens)
 
     async def score(self, row: Row) -> TokenScore:
         """The completion's log-probabilities; a row longer than the engine's window is scored in strides of half of it."""
-        # One place of the window is left for the token that the engine always makes.
-        length = self._engine.max_length - 1
         total, count = 0.0, 0
-        for window in windows(self._engine.encode(row), length, length // 2):
+        for window in windows(self._engine.encode(row), self.span.length, self.span.stride):
             found = await self._engine.score_tokens(window.ids, self._lease.target.version)
             scored = found[window.first_scored - 1 :]
             total, count = total - sum(scored), count + len(scored)

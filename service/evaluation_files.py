@@ -1,22 +1,10 @@
 """What an evaluation keeps on the disk: its rows as they were drawn, and its samples."""
 
-import hashlib
 import json
 import os
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
-
-from evaluation.data.write import row_record
-from evaluation.rows import Row
-
-
-def rows_digest(rows: Iterable[Row]) -> str:
-    """Two evaluations with the same digest looked at identical items."""
-    whole = hashlib.sha256()
-    for row in rows:
-        whole.update(json.dumps(row_record(row), sort_keys=True).encode() + b"\n")
-    return f"sha256:{whole.hexdigest()}"
 
 
 def write_lines(path: Path, records: Iterable[dict[str, Any]]) -> None:

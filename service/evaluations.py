@@ -16,13 +16,14 @@ from adapters.errors import BadInput, Busy, Conflict, NotFound, PatchbayError, U
 from adapters.manifest import now
 from adapters.registry import Registry
 from adapters.store import disk_full_is_ours
-from evaluation.data.write import row_record
-from evaluation.evaluate import Plan, Report, evaluate, plan
+from evaluation.data.write import row_record, rows_digest
+from evaluation.evaluate import evaluate, plan
+from evaluation.report import Plan, Report
 from evaluation.rows import Row, load_rows, rows_of
 from service.admission import Desk, Held
 from service.engine.door import Engine
 from service.engine_model import EngineModel
-from service.evaluation_files import rows_digest, write_lines
+from service.evaluation_files import write_lines
 from service.files import Files
 from service.metrics import Metrics
 

@@ -1,8 +1,9 @@
 """Rows back into JSONL, CSV or Parquet, as load_rows reads them."""
 
 import csv
+import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,14 @@ def row_record(row: Row) -> dict[str, Any]:
     record["references"] = list(row.references) or None
     record["messages"] = [{"role": m.role, "content": m.content} for m in row.messages] or None
     return {key: value for key, value in record.items() if value is not None}
+
+
+def rows_digest(rows: Iterable[Row]) -> str:
+    """Two evaluations with the same digest looked at identical items."""
+    whole = hashlib.sha256()
+    for row in rows:
+        whole.update(json.dumps(row_record(row), sort_keys=True).encode() + b"\n")
+    return f"sha256:{whole.hexdigest()}"
 
 
 def write_rows(path: Path, rows: Sequence[Row], format: str) -> None:

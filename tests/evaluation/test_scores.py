@@ -10,7 +10,7 @@ import sacrebleu
 
 from adapters.errors import BadInput
 from evaluation.evaluate import evaluate, plan
-from evaluation.model import Completion, TokenScore
+from evaluation.model import Completion, Span, TokenScore
 from evaluation.normalize import fields, normalized
 from evaluation.rows import Row, rows_of
 from evaluation.scores import METRICS, suggested
@@ -107,6 +107,10 @@ class Parrot:
 
     def __init__(self, id: str, prefix: str = "") -> None:
         self.id, self.prefix = id, prefix
+
+    @property
+    def span(self) -> Span:
+        return Span(64)
 
     async def complete(self, prompt: Any, max_tokens: int) -> Completion:
         return Completion(self.prefix + str(prompt), 1, 0.01)
