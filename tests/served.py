@@ -21,8 +21,10 @@ class Site:
     """A running service: where it answers, its fake engine, and what needs to be done to it in its own thread."""
 
     def __init__(self, home: Path, **changes: Any) -> None:
-        self.engine = FakeEngine()
-        self.runtime = Runtime(Settings(base="embedded", home=home, **changes), EMBEDDED, lambda *_: self.engine)
+        self.key = ""
+        settings = Settings(base="embedded", home=home, **changes)
+        self.runtime = Runtime(settings, EMBEDDED, lambda base, settings, observer: FakeEngine(observer))
+        self.engine: FakeEngine = self.runtime.engine  # type: ignore[assignment]
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.url = f"http://127.0.0.1:{self._listener.getsockname()[1]}"
         self._server = uvicorn.Server(uvicorn.Config(build_app(self.runtime), log_config=None, timeout_graceful_shutdown=1))

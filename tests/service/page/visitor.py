@@ -3,10 +3,13 @@
 from pathlib import Path
 from typing import Any
 
-from playwright.sync_api import Browser, Page
+from playwright.sync_api import Browser, Page, expect
 
 from tests.served import Site
 
+# Milliseconds. Long, for a machine that does other things too: what is awaited comes at once or, in a failing test, never.
+PATIENCE = 15_000
+expect.set_options(timeout=PATIENCE)
 SHOTS = Path(__file__).resolve().parents[3] / "var" / "screenshots"
 
 
@@ -20,7 +23,7 @@ class Open:
 
     def __call__(self, site: Site, part: str = "try", **context: Any) -> Page:
         page = self._browser.new_context(**{"viewport": {"width": 1200, "height": 850}, **context}).new_page()
-        page.set_default_timeout(5000)
+        page.set_default_timeout(PATIENCE)
         page.on("console", lambda message: self._hear(message.text) if message.type in ("error", "warning") else None)
         page.on("pageerror", lambda error: self._hear(str(error)))
         page.on("request", lambda sent: None if sent.url.startswith(site.url) else self._hear(f"went to {sent.url}"))
