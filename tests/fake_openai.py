@@ -21,12 +21,16 @@ Spend = Callable[[Lease, Any, str], None]
 
 
 class Asked(BaseModel):
-    """Further fields are taken and change nothing."""
+    """The last four change nothing."""
 
-    model_config = ConfigDict(extra="allow")
+    model_config = ConfigDict(extra="forbid", strict=True)
 
     model: str | None = None
     stream: bool = False
+    max_tokens: int | None = None
+    temperature: float | None = None
+    seed: int | None = None
+    stream_options: dict[str, Any] | None = None
 
 
 class Prompt(Asked):
@@ -40,13 +44,13 @@ class Conversation(Asked):
 def fake_openai(admission: Admission, say: Say, spend: Spend, pause: Callable[[], float]) -> APIRouter:
     """The routes; `say` gives the text for a prompt or messages, `spend` is told of it, `pause` the seconds before each piece of a stream."""
     router = APIRouter()
-    refused = errors(404, 409, 422, 429, 504)
+    said = {200: {"content": {"text/event-stream": {}}}, **errors(404, 409, 422, 429, 504)}
 
-    @router.post("/v1/completions", responses=refused)
+    @router.post("/v1/completions", responses=said)
     async def completions(body: Prompt, request: Request) -> Response:
         return await while_wanted(request, answer("/v1/completions", body, body.prompt, lambda text: {"text": text}))
 
-    @router.post("/v1/chat/completions", responses=refused)
+    @router.post("/v1/chat/completions", responses=said)
     async def chat(body: Conversation, request: Request) -> Response:
         kind = "delta" if body.stream else "message"
         work = answer("/v1/chat/completions", body, body.messages, lambda text: {kind: {"content": text}})

@@ -59,8 +59,7 @@ def openai_routes(host: Host, admission: Admission) -> APIRouter:
 
 def _responses(model: type[Any]) -> dict[int | str, dict[str, Any]]:
     """For the description: an answer or its stream, and what is refused or fails."""
-    stream = {"text/event-stream": {"schema": {"type": "string"}}}
-    return {200: {"model": model, "content": stream}, **errors(404, 409, 422, 429, 500, 501, 504)}
+    return {200: {"model": model, "content": {"text/event-stream": {}}}, **errors(404, 409, 422, 429, 500, 501, 504)}
 
 
 def _refuse_unknown(request: Any) -> None:

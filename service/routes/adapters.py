@@ -53,7 +53,7 @@ class PinnedRequest(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    pinned: bool
+    pinned: bool = Field(strict=True)
 
 
 class DefaultRequest(BaseModel):
