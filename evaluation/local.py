@@ -3,6 +3,7 @@
 import asyncio
 import threading
 import time
+import warnings
 from collections.abc import Callable
 from contextlib import nullcontext
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import Any
 
 import torch
 from peft import PeftModel
-from transformers import AutoModelForCausalLM, AutoTokenizer
+from transformers import AutoModelForCausalLM, AutoTokenizer, CompressedTensorsConfig
 
 from adapters.base import Base
 from evaluation.model import Completion, Span, TokenScore
@@ -24,16 +25,26 @@ class LocalBase:
     def __init__(self, base: Base, adapter: Path | None) -> None:
         self.base = base
         self.tokenizer = AutoTokenizer.from_pretrained(base.path, local_files_only=True)
-        loaded = AutoModelForCausalLM.from_pretrained(base.path, dtype="auto", local_files_only=True).eval()
+        loaded = _load(base).eval()
         device = "cuda" if torch.cuda.is_available() else "cpu"
         # bfloat16 on a CPU without instructions for it is slow and no more exact; full precision is what PEFT's own users get.
-        loaded = loaded.to(device) if device == "cuda" or base.quantization else loaded.float()
+        loaded = loaded.to(device) if device == "cuda" or base.quantization == "bitsandbytes" else loaded.float()
         self.net: Any = loaded if adapter is None else PeftModel.from_pretrained(loaded, str(adapter)).eval()
         self.lock = threading.Lock()
 
     def model(self, name: str | None) -> "LocalModel":
         """The base under its id, or the adapter under a name."""
         return LocalModel(self, name)
+
+
+def _load(base: Base) -> Any:
+    """PEFT puts no adapter on packed weights, so those are unpacked; activations are still rounded where the base has it so."""
+    if base.quantization != "compressed-tensors":
+        return AutoModelForCausalLM.from_pretrained(base.path, dtype="auto", local_files_only=True)
+    with warnings.catch_warnings():  # transformers says that the folder's own settings stay in force, which is what is meant
+        warnings.simplefilter("ignore")
+        unpacked = CompressedTensorsConfig(dequantize=True)
+        return AutoModelForCausalLM.from_pretrained(base.path, dtype="auto", local_files_only=True, quantization_config=unpacked)
 
 
 class LocalModel:

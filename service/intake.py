@@ -104,7 +104,7 @@ class Intake:
         entry = await self._residency.hold(version)
         try:
             target = self._residency.engine_version(version)
-            figures = await prove(self._engine, target, checked.probes, self._terms.base.quantization is not None)
+            figures = await prove(self._engine, target, checked.probes, self._terms.weight_bits)
         finally:
             self._residency.release(entry)
         status = "verified" if checked.probes else "unverified"

@@ -18,7 +18,7 @@ from service.drain import Drain
 from service.engine.door import Engine
 from service.evaluations import Evaluations
 from service.files import Files
-from service.formats import weights_format
+from service.formats import weight_bits, weights_format
 from service.given import check_folders, take_folders
 from service.keyring import Keyring
 from service.lifecycle import Lifecycle
@@ -45,7 +45,7 @@ class Runtime:
         self.registry = Registry(settings.database)
         self.store = Store(settings.home)
         self.engine = make_engine(base, settings, Spending(self.metrics))
-        terms = Terms(base, settings.require_verified)
+        terms = Terms(base, settings.require_verified, weight_bits(base, settings.engine))
         self.lifecycle = Lifecycle(
             settings.limits, self.engine, self.registry, self.store, self.metrics, settings.max_resident, terms
         )

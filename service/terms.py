@@ -9,10 +9,11 @@ from adapters.state import Version
 
 @dataclass
 class Terms:
-    """`missing` holds the engine ids of versions whose files are gone from the store."""
+    """`missing` holds the engine ids of versions whose files are gone from the store, `weight_bits` are the base's as it is served."""
 
     base: Base
     require_verified: bool = False
+    weight_bits: int = 16
     missing: set[int] = field(default_factory=set)
 
     def objection(self, version: Version) -> str | None:

@@ -77,7 +77,9 @@ def train(
 def quantize(
     out: Out,
     base: Annotated[str, typer.Option(help="A folder, a hub id, or 'embedded'.")] = "embedded",
-    method: Annotated[str, typer.Option(help="gptq: 4-bit weights, 16-bit activations.")] = "gptq",
+    method: Annotated[
+        str, typer.Option(help="gptq: 4-bit weights, 16-bit activations. w8a8: 8-bit weights and activations.")
+    ] = "gptq",
     calibration: Annotated[Path | None, typer.Option(help="Data rows to fit the layers to.")] = None,
     as_json: Json = False,
 ) -> None:

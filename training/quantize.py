@@ -1,7 +1,8 @@
 """`patchbay quantize`: a base in fewer bits, that the service serves with adapters on it.
 
-GPTQ (Frantar et al., 2022) through llm-compressor: 4-bit weights, groups of 128 (or the widest that
-divides every layer), the output head left as it is.
+GPTQ (Frantar et al., 2022) through llm-compressor, the output head left as it is. `gptq`: 4-bit weights in groups of 128
+(or the widest that divides every layer), 16-bit activations. `w8a8`: 8-bit weights by output channel, activations in 8 bits
+token by token, so that products run on integers.
 """
 
 import importlib.metadata
@@ -22,7 +23,7 @@ from training.base_folder import copy_tokenizer, require_free, whole_folder, wri
 from training.model import load_tokenizer
 from training.record import peak_memory
 
-METHODS = ("gptq",)
+SCHEMES = {"gptq": "W4A16", "w8a8": "W8A8"}
 _GROUP = 128
 _SAMPLES = 256
 _LENGTH = 512
@@ -38,8 +39,8 @@ def quantize(base: str, out: Path, method: str, calibration: Path | None) -> dic
         BadInput: the method is unknown, the base is quantized already, or the calibration data cannot be used.
         Conflict: `out` is there already. Whatever fails, nothing is left in `out`.
     """
-    if method not in METHODS:
-        raise BadInput(f"unknown method {method!r}; give one of {', '.join(METHODS)}", param="method")
+    if method not in SCHEMES:
+        raise BadInput(f"unknown method {method!r}; give one of {', '.join(SCHEMES)}", param="method")
     require_free(out)
     source = describe_base(resolve_base(base), base)
     if source.quantization:
@@ -49,11 +50,11 @@ def quantize(base: str, out: Path, method: str, calibration: Path | None) -> dic
     ids = [list(_text_ids(row, tokenizer))[:_LENGTH] for row in rows[:_SAMPLES]]
     began = time.monotonic()
     with whole_folder(out.absolute()) as folder:
-        group = _gptq(source, ids, folder)
+        scheme = _eight_bits() if method == "w8a8" else _four_bits(source)
+        _fit(source, scheme, ids, folder)
         copy_tokenizer(source.path, folder)
-        note = _note(
-            source, folder, {"group_size": group, "calibration": str(calibration or "standard library"), "samples": len(ids)}
-        )
+        settings = {"calibration": str(calibration or "standard library"), "samples": len(ids), **scheme}
+        note = _note(source, folder, method, settings)
         note["seconds"] = round(time.monotonic() - began, 1)
         write_note(folder, note)
     return note
@@ -86,7 +87,26 @@ def group_size(widths: set[int]) -> int:
     return math.gcd(_GROUP, *widths)
 
 
-def _gptq(source: Base, ids: list[list[int]], folder: Path) -> int:
+def _four_bits(source: Base) -> dict[str, Any]:
+    linear = {m.in_features for name, m in source.modules.items() if m.kind == "linear" and name != "lm_head"}
+    group = group_size(linear)
+    if group < 32:
+        raise BadInput(
+            f"{source.id} has layers of widths {sorted(linear)}; 4-bit groups need a common divisor of 32 or more", param="base"
+        )
+    return {"weights": {"num_bits": 4, "type": "int", "symmetric": True, "strategy": "group", "group_size": group}}
+
+
+def _eight_bits() -> dict[str, Any]:
+    number = {"num_bits": 8, "type": "int", "symmetric": True}
+    return {
+        "weights": {**number, "strategy": "channel"},
+        "input_activations": {**number, "strategy": "token", "dynamic": True},
+    }
+
+
+def _fit(source: Base, scheme: dict[str, Any], ids: list[list[int]], folder: Path) -> None:
+    """Writes the base's weights in that scheme, fitted to the texts."""
     os.environ.setdefault("TQDM_MININTERVAL", "1")
     from llmcompressor import oneshot  # takes seconds to import
     from loguru import logger
@@ -94,29 +114,21 @@ def _gptq(source: Base, ids: list[list[int]], folder: Path) -> int:
     logger.remove()  # a line for each layer; its progress bars stay
     from llmcompressor.modifiers.gptq import GPTQModifier
 
-    linear = {m.in_features for name, m in source.modules.items() if m.kind == "linear" and name != "lm_head"}
-    group = group_size(linear)
-    if group < 32:
-        raise BadInput(
-            f"{source.id} has layers of widths {sorted(linear)}; 4-bit groups need a common divisor of 32 or more", param="base"
-        )
-    weights = {"num_bits": 4, "type": "int", "symmetric": True, "strategy": "group", "group_size": group}
     model = AutoModelForCausalLM.from_pretrained(source.path, dtype="auto", local_files_only=True)
     data = Dataset.from_list([{"input_ids": row, "attention_mask": [1] * len(row)} for row in ids])
-    recipe = GPTQModifier(config_groups={"group_0": {"targets": ["Linear"], "weights": weights}}, ignore=["lm_head"])
+    recipe = GPTQModifier(config_groups={"group_0": {"targets": ["Linear"], **scheme}}, ignore=["lm_head"])
     oneshot(model=model, dataset=data, recipe=recipe, max_seq_length=_LENGTH, num_calibration_samples=len(ids))
     model.save_pretrained(folder, save_compressed=True)
-    return group
 
 
-def _note(source: Base, folder: Path, settings: dict[str, Any]) -> dict[str, Any]:
+def _note(source: Base, folder: Path, method: str, settings: dict[str, Any]) -> dict[str, Any]:
     before = sum(path.stat().st_size for path in source.path.glob("*.safetensors"))
     after = sum(path.stat().st_size for path in folder.glob("*.safetensors"))
     return {
         "schema": 1,
         "kind": "base",
-        "method": "gptq",
-        "scheme": "W4A16",
+        "method": method,
+        "scheme": SCHEMES[method],
         "derived_from": {"id": source.id, "digest": source.digest},
         "modules": module_record(source.modules),
         "settings": settings,

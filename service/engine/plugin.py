@@ -27,6 +27,7 @@ def register() -> None:
     slots.install()
     _embed_without_waste()
     _mark_prompt_logprobs()
+    _serve_quantized()
 
 
 def _keep_compiling(platform: Any) -> None:
@@ -76,3 +77,11 @@ def _mark_prompt_logprobs() -> None:
             prompt_logprobs.under_way = False
 
     GPUModelRunner._get_prompt_logprobs_dict = marked
+
+
+def _serve_quantized() -> None:
+    """Quantized bases take adapters, whatever the CPU can compute with."""
+    from service.engine import quantized, unpacked
+
+    quantized.register()
+    unpacked.register()
