@@ -13,8 +13,21 @@ app = typer.Typer(
 Url = Annotated[str, typer.Option(envvar="PATCHBAY_URL", help="The service.")]
 Key = Annotated[str | None, typer.Option(envvar="PATCHBAY_KEY", help="A key, if the service asks for one.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
-Name = Annotated[str, typer.Argument(help="The adapter's name.")]
 _URL = "http://127.0.0.1:8000"
+
+
+def _names(context: typer.Context, incomplete: str) -> list[str]:
+    """For completion: the names that the service has; none where it does not answer."""
+    from adapters.errors import PatchbayError
+
+    try:
+        found = _call(context.params.get("url") or _URL, context.params.get("key"), "GET", "/v1/adapters")
+    except PatchbayError:
+        return []
+    return [adapter["name"] for adapter in found["data"] if adapter["name"].startswith(incomplete)]
+
+
+Name = Annotated[str, typer.Argument(help="The adapter's name.", autocompletion=_names)]
 
 
 def _call(url: str, key: str | None, method: str, path: str, **kwargs: Any) -> Any:
@@ -142,7 +155,7 @@ def delete(
 
 @app.command()
 def default(
-    name: Annotated[str | None, typer.Argument(help="The adapter; without it the route is shown.")] = None,
+    name: Annotated[str | None, typer.Argument(help="The adapter; without it the route is shown.", autocompletion=_names)] = None,
     base: Annotated[bool, typer.Option("--base", help="Route to the base.")] = False,
     url: Url = _URL,
     key: Key = None,

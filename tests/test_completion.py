@@ -10,6 +10,7 @@ import typer
 from typer.testing import CliRunner
 
 import patchbay
+from tests.served import Site
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -29,6 +30,19 @@ def test_commands_and_options_are_offered(words: str, offers: set[str]) -> None:
     environment = {"_PATCHBAY_COMPLETE": "complete_bash", "COMP_WORDS": words, "COMP_CWORD": str(len(words.split()) - 1)}
     done = CliRunner().invoke(patchbay.app, prog_name="patchbay", env=environment)
     assert set(done.output.split()) == offers
+
+
+def test_names_of_adapters_come_from_the_service(tmp_path: Path) -> None:
+    def offered(url: str) -> list[str]:
+        words = "patchbay adapters show ro"
+        environment = {"_PATCHBAY_COMPLETE": "complete_bash", "COMP_WORDS": words, "COMP_CWORD": "3", "PATCHBAY_URL": url}
+        return CliRunner().invoke(patchbay.app, prog_name="patchbay", env=environment).output.split()
+
+    with Site(tmp_path / "home") as site:
+        for name in ("route", "rough", "extract"):
+            site.upload(name, tmp_path / name, seed=len(name))
+        assert offered(site.url) == ["rough", "route"]
+    assert offered("http://127.0.0.1:9") == []
 
 
 def test_only_the_whole_command_installs_completion() -> None:
