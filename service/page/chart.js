@@ -3,6 +3,7 @@
 import { el } from "./dom.js";
 
 const HEIGHT = 190;
+const CLOCK = [1, 2, 5, 10, 15, 30, 60, 120, 300];
 const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
 
 /** A chart of `lines` [{label, colour: a CSS variable}]; `format` shows a value, the scale goes
@@ -51,7 +52,7 @@ export class Chart {
         cursor: { y: false },
         scales: { y: { range: (_, low, high) => [0, Math.max((high ?? 0) * 1.1, this.least)] } },
         axes: [
-          { ...axis, size: 32, space: 90, values: (_, ticks) => ticks.map(clock) },
+          { ...axis, size: 32, space: 90, incrs: CLOCK, values: (_, ticks) => ticks.map(clock) },
           { ...axis, size: 68, incrs: this.steps, values: (_, ticks) => ticks.map(this.format) },
         ],
         series: [{}, ...series],

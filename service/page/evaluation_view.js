@@ -54,4 +54,4 @@ function table(body) {
 }
 
 const between = (low, high) => (low === null || low === undefined ? "–" : `${figure(low)} to ${figure(high)}`);
-const signed = (value) => (value > 0 ? `+${figure(value)}` : figure(value).replace("-", "−"));
+const signed = (value) => (value > 0 ? `+${figure(value)}` : figure(value));

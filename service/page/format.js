@@ -30,8 +30,11 @@ export function figure(value) {
   if (value === null || value === undefined) return "–";
   const size = Math.abs(value);
   if (!size) return "0";
-  return value.toFixed(size >= 100 ? 0 : size >= 10 ? 1 : size >= 1 ? 2 : 3);
+  return value.toFixed(size >= 100 ? 0 : size >= 10 ? 1 : size >= 1 ? 2 : 3).replace("-", "−");
 }
+
+/** A figure with one decimal where it has one. */
+export const tidy = (value) => (value === null || value === undefined ? "–" : String(Number(value.toFixed(1))));
 
 /** A moment, in the reader's own zone. */
 export const moment = (text) => new Date(text).toLocaleString([], { dateStyle: "medium", timeStyle: "short" });

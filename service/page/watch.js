@@ -4,7 +4,7 @@ import { catalog } from "./catalog.js";
 import { Chart } from "./chart.js";
 import { $, el, notice, options } from "./dom.js";
 import { byLabel, parse, quantile, sum } from "./exposition.js";
-import { bytes, figure, seconds } from "./format.js";
+import { bytes, figure, seconds, tidy } from "./format.js";
 
 const [PAUSE, WINDOW, KEPT] = [2000, 30, 300];
 const FIRST = "patchbay_time_to_first_token_seconds";
@@ -87,7 +87,7 @@ const decades = (from, to) => Array.from({ length: to - from }, (_, index) => [1
 /** Scrapes from the first time the part is looked at, so that a look elsewhere leaves no gap. */
 export function startWatch() {
   charts.latency = new Chart("Latency", { format: seconds, least: 0.1, steps: decades(-4, 3) });
-  charts.tokens = new Chart("Tokens a second", { format: figure, least: 10, steps: decades(0, 6) });
+  charts.tokens = new Chart("Tokens a second", { format: tidy, least: 10, steps: decades(0, 6) });
   charts.memory = new Chart("Memory", { format: bytes, least: 2 ** 20, steps: Array.from({ length: 40 }, (_, power) => 2 ** power), stacked: true });
   $("charts").append(...Object.values(charts).map((chart) => chart.element));
   catalog.addEventListener("change", () => options($("watch-adapter"), [["", "all"], ...catalog.ids.filter((id) => id !== "default").map((id) => [id, id])]));
