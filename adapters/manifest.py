@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from adapters.archive import REQUIRED
 
@@ -118,6 +118,8 @@ def write_manifest(folder: Path, manifest: Manifest) -> None:
 
 
 def read_manifest(folder: Path) -> Manifest | None:
-    """The manifest of a published version, None where there is none (a half-made one)."""
-    path = folder / MANIFEST
-    return Manifest.model_validate_json(path.read_bytes()) if path.is_file() else None
+    """The manifest of a published version; None where there is none, or one that cannot be read: the same upload mends both."""
+    try:
+        return Manifest.model_validate_json((folder / MANIFEST).read_bytes())
+    except (FileNotFoundError, NotADirectoryError, ValidationError):
+        return None

@@ -135,8 +135,6 @@ class Registry:
                 raise Conflict(
                     f"{version.digest[:19]} is the live version of {version.name!r}; promote another first, or delete the adapter"
                 )
-            if row.previous == version.digest:
-                row.previous = None
             _delete_row(session, version)
             _log(session, actor, "delete", version.name, version.digest, None)
 
@@ -154,6 +152,8 @@ class Registry:
     def discard(self, version: Version) -> None:
         """Takes back a version that never served (its load or its probes failed), and its name if it was the first."""
         with self._change(version.name) as session:
+            if _row(session, version).status != PENDING:
+                _log(session, "service", "discard", version.name, version.digest, None)
             _delete_row(session, version)
 
     def pending(self) -> list[Version]:
@@ -208,11 +208,16 @@ def _set_live(session: Session, name: str, digest: str, actor: str, action: str,
 
 
 def _delete_row(session: Session, version: Version) -> None:
-    """Takes the version's row away, and its name's where it was the last."""
+    """Takes the version's row away, what pointed to it, and its name's row where it was the last."""
     session.delete(_row(session, version))
     session.flush()
+    adapter = _adapter_row(session, version.name)
     if session.scalar(select(VersionTable).filter_by(name=version.name).limit(1)) is None:
-        session.delete(_adapter_row(session, version.name))
+        session.delete(adapter)
+    elif adapter.live == version.digest:
+        adapter.live, adapter.previous = adapter.previous, None
+    elif adapter.previous == version.digest:
+        adapter.previous = None
 
 
 def _version(row: VersionTable) -> Version:

@@ -156,7 +156,7 @@ class Lifecycle:
         name = checked.manifest.name
         adapter = self.registry.state.adapters.get(name)
         before = adapter.live_version if adapter else None
-        goes_live = live or before is None
+        goes_live = before is None or (live and before.digest != checked.manifest.version)
         manifest = await self.intake.admit(files, checked, actor, goes_live)
         if goes_live:
             self._switched(name, before)

@@ -114,6 +114,21 @@ def test_an_unproven_version_is_in_nobodys_sight(tmp_path: Path, url: str) -> No
     registry.close()
 
 
+def test_what_is_taken_back_leaves_nothing_that_points_to_it(tmp_path: Path, url: str) -> None:
+    """An upload that was cut off after its version went live: what was live before is live again."""
+    registry = Registry(url)
+    one = registry.add(manifest_of(tmp_path, 1), "ann")
+    registry.promote("a", one.digest, "ann")
+    second = manifest_of(tmp_path, 2)
+    two = registry.add(second, "ann", PENDING)
+    registry.set_proof(two, second, "ann", live=True)
+    assert (registry.state.adapter("a").live, registry.state.adapter("a").previous) == (two.digest, one.digest)
+    registry.discard(two)
+    assert (registry.state.adapter("a").live, registry.state.adapter("a").previous) == (one.digest, None)
+    assert [e["action"] for e in registry.events()] == ["discard", "promote", "upload", "promote", "upload"]
+    registry.close()
+
+
 def test_the_same_content_is_the_same_version(tmp_path: Path, url: str) -> None:
     registry = Registry(url)
     manifest = manifest_of(tmp_path, 1)

@@ -148,17 +148,26 @@ def test_on_a_base_that_it_was_not_made_for_it_is_not_served(start: Start, adapt
     asyncio.run(story())
 
 
-def test_files_that_are_gone_are_not_served_and_not_forgotten(start: Start, adapters: Adapters, tmp_path: Path) -> None:
+@pytest.mark.parametrize("live", ["true", "false"])
+@pytest.mark.parametrize("what", ["all", "manifest"])
+def test_files_that_are_gone_are_not_served_and_not_forgotten(
+    start: Start, adapters: Adapters, tmp_path: Path, what: str, live: str
+) -> None:
     async def story() -> None:
         async with start() as s:
             version = (await s.upload(adapters(1), "a")).json()["version"]
-        shutil.rmtree(tmp_path / "home" / "adapters" / "a")
+        folder = tmp_path / "home" / "adapters" / "a"
+        if what == "all":
+            shutil.rmtree(folder)
+        else:
+            (folder / version[7:] / "manifest.json").write_text("{}")
         async with start() as s:
             answer = await s.ask("a")
             assert answer.status_code == 409
             assert "files are gone" in answer.json()["error"]["message"]
-            assert (await s.upload(adapters(1), "a")).status_code == 201
+            assert (await s.upload(adapters(1), "a", live=live)).status_code == 201
             assert (await s.ask("a")).headers["X-Patchbay-Adapter"] == f"a@{version}"
+            assert (await s.http.get("/v1/adapters/a")).json()["resident"]
 
     asyncio.run(story())
 
