@@ -61,7 +61,8 @@ function showTaken(manifest) {
   const difference = manifest.probe?.mean_difference;
   const proof = difference === undefined || difference === null ? "" : `, ${difference} nats a token from what PEFT recorded`;
   const live = manifest.live ? "It is live." : "It is not live yet: promote it below.";
-  $("upload-result").replaceChildren(el("p.notice.good", {}, `${manifest.name}@${short(manifest.version)} is taken: ${manifest.status}${proof}. ${live}`));
+  const warnings = manifest.warnings.map((text) => el("p.notice.bad", { role: "alert" }, `Warning: ${text}`));
+  $("upload-result").replaceChildren(el("p.notice.good", {}, `${manifest.name}@${short(manifest.version)} is taken: ${manifest.status}${proof}. ${live}`), ...warnings);
 }
 
 function showRefusal(error) {
