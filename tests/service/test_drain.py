@@ -1,11 +1,19 @@
-"""The end in good order, without its clock: what is let in, and when it is over."""
+"""The end in good order: what is finished, what is sent away, and when it is over."""
 
 import asyncio
+import os
 import signal
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
 
+import httpx
+import pytest
 import uvicorn
 
 from service.drain import Drain, Server
+from tests.fake_service import FakeService
 from tests.service.conftest import Start, until
 
 
@@ -65,3 +73,45 @@ def test_a_second_signal_ends_it_at_once() -> None:
         assert await server.on_tick(1)
 
     asyncio.run(story())
+
+
+@pytest.mark.parametrize(("given", "finishes"), [(20.0, True), (0.5, False)])
+def test_sigterm(tmp_path: Path, given: float, finishes: bool) -> None:
+    """An upload on its way is waited for as long as was said, and answered; the process ends with 0 either way."""
+    service = FakeService(tmp_path / "home", drain_seconds=given).ready()
+    sent = threading.Event()
+    outcome: list[object] = []
+
+    def body() -> Iterator[bytes]:
+        yield b'--x\r\nContent-Disposition: form-data; name="name"\r\n\r\na\r\n--x\r\n'
+        yield b'Content-Disposition: form-data; name="files"; filename="adapter_config.json"\r\n\r\n'
+        while not sent.wait(0.05):
+            yield b" "
+        yield b"\r\n--x--\r\n"
+
+    def upload() -> None:
+        try:
+            kind = {"Content-Type": "multipart/form-data; boundary=x"}
+            outcome.append(service.http.post("/v1/adapters", content=body(), headers=kind).status_code)
+        except httpx.TransportError as error:
+            outcome.append(error)
+
+    sender = threading.Thread(target=upload)
+    sender.start()
+    while not any((tmp_path / "home" / "staging").iterdir()):
+        time.sleep(0.01)
+    os.kill(service.process.pid or 0, signal.SIGTERM)
+    if finishes:
+        time.sleep(0.2)
+        with httpx.Client(base_url=service.http.base_url) as late:
+            assert late.get("/health").status_code == 200
+            refused = late.get("/v1/models")
+            assert (refused.status_code, refused.headers["Retry-After"]) == (503, "5")
+        sent.set()
+    service.process.join(30)
+    sent.set()
+    sender.join()
+    assert service.process.exitcode == 0
+    assert (outcome == [422]) == finishes, outcome
+    assert not any((tmp_path / "home" / "staging").iterdir())
+    service.http.close()
