@@ -62,9 +62,10 @@ class WithKeys:
                 caller = self._keyring.caller(Headers(scope=scope).get("authorization"))
                 require_role(caller, scope["method"], scope["path"])
                 if caller.allowance is not None and scope["path"] in INFERENCE:
-                    limited = caller.allowance.headers()
-                    caller.allowance.enter()
-                    limited = caller.allowance.headers()
+                    try:
+                        caller.allowance.enter()
+                    finally:
+                        limited = caller.allowance.headers()
             except PatchbayError as error:
                 await response_of(error)(scope, receive, telling)
                 return
