@@ -35,7 +35,7 @@ function legend(body) {
 }
 
 function table(body) {
-  const names = ["Metric", "Before", "After", "95% interval", "Difference", "95% interval", "p"];
+  const names = ["Metric", "Before", "After", "95% interval", "Difference", "95% interval", "p", "Verdict", "Detectable"];
   const rows = Object.entries(body.scores).map(([metric, s]) =>
     el(
       "tr",
@@ -47,6 +47,8 @@ function table(body) {
       el("td", {}, signed(s.difference)),
       el("td", {}, between(s.difference_low, s.difference_high)),
       el("td", {}, s.p === null || s.p === undefined ? "–" : s.p < 0.001 ? "< 0.001" : s.p.toFixed(3)),
+      el("td", { "data-verdict": body.verdicts?.[metric] }, body.verdicts?.[metric] ?? "–"),
+      el("td", { title: "The least true difference that this many rows would show four times in five" }, figure(body.detectable?.[metric])),
     ),
   );
   const head = el("thead", {}, el("tr", {}, names.map((name) => el("th", { scope: "col" }, name))));

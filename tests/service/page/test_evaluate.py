@@ -33,6 +33,7 @@ def test_pasted_rows_before_and_after(site: Site, visit: Open, uploaded: Uploade
     assert plot.locator("line.interval").count() == 6
     row = scores(page).get_by_role("row").filter(has=page.get_by_role("rowheader", name="accuracy"))
     assert row.get_by_role("cell").all_inner_texts()[:2] == ["0.500", "0"]
+    assert row.get_by_role("cell").all_inner_texts()[6] == "no difference shown"
     # The base is right where "base" is wanted; the adapter answers its own name, so every answer changed.
     samples = page.get_by_role("region", name="Samples")
     expect(samples.locator(".sample")).to_have_count(6)
