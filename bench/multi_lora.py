@@ -23,6 +23,7 @@ from tqdm import tqdm
 from adapters.base import resolve_base
 from bench.machine import machine
 from bench.models import adapters, large
+from service.engine.precision import serving_dtype
 
 MIXES = (0, 1, 4, 8, 16)
 WITHOUT, STOCK, OURS = "no LoRA", "vLLM's", "ours"
@@ -47,11 +48,11 @@ def jobs(small: bool) -> list[Job]:
 class Engine:
     """A worker process of one kind."""
 
-    def __init__(self, kind: str, model: Path, folders: list[Path]) -> None:
+    def __init__(self, kind: str, model: Path, dtype: str, folders: list[Path]) -> None:
         environment = dict(os.environ, VLLM_LOGGING_LEVEL="ERROR", VLLM_NO_USAGE_STATS="1", HF_HUB_OFFLINE="1")
         if kind == STOCK:
             environment["VLLM_PLUGINS"] = ""  # no plugin at all: vLLM as it comes
-        given = {"model": str(model), "adapters": [str(folder) for folder in folders], "lora": kind != WITHOUT}
+        given = {"model": str(model), "dtype": dtype, "adapters": [str(folder) for folder in folders], "lora": kind != WITHOUT}
         self.process = subprocess.Popen(
             [sys.executable, "-m", "bench.engine_worker", json.dumps(given)],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment,
@@ -82,13 +83,15 @@ class Engine:
         self.process.wait(60)
 
 
-def measure(model: Path, folders: list[Path], stock: bool, rounds: int, work: list[Job]) -> dict[str, dict[str, list[float]]]:
+def measure(
+    model: Path, dtype: str, folders: list[Path], stock: bool, rounds: int, work: list[Job]
+) -> dict[str, dict[str, list[float]]]:
     """Rates by job and by "kind, mix", one for each round."""
     kinds = [WITHOUT, OURS] + ([STOCK] if stock else [])
     engines: dict[str, Engine] = {}
     try:
         for kind in tqdm(kinds, desc="engines", unit="engine"):
-            engines[kind] = Engine(kind, model, folders)
+            engines[kind] = Engine(kind, model, dtype, folders)
         cells = [(WITHOUT, 0)] + [(kind, mix) for kind in kinds[1:] for mix in MIXES]
         rates: dict[str, dict[str, list[float]]] = {job.name: {f"{kind}, {mix}": [] for kind, mix in cells} for job in work}
         order = random.Random(0)
@@ -140,6 +143,7 @@ def main() -> None:
     """Runs, prints, writes."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model", default="embedded", help="embedded, large (0.4B, random weights) or a folder")
+    parser.add_argument("--dtype", choices=("float32", "bfloat16"), help="default: what `patchbay serve` takes on this machine")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--no-stock", action="store_true", help="leave out vLLM's own multi-LoRA, which takes most of the time")
     parser.add_argument("--work", action="append", help="only these jobs, by name")
@@ -149,13 +153,14 @@ def main() -> None:
     args = parser.parse_args()
     model = large(args.folder) if args.model == "large" else resolve_base(args.model)
     work = [job for job in jobs(small=args.model == "embedded") if not args.work or job.name in args.work]
-    rates = measure(model, adapters(model, args.folder, max(MIXES)), not args.no_stock, args.rounds, work)
+    dtype = args.dtype or serving_dtype()
+    rates = measure(model, dtype, adapters(model, args.folder, max(MIXES)), not args.no_stock, args.rounds, work)
     print(
-        f"{model.name}, {args.rounds} rounds; columns: engine, adapters mixed; ratios to the engine without LoRA\n{machine()}\n"
+        f"{model.name} in {dtype}, {args.rounds} rounds; columns: engine, adapters mixed; ratios to the engine without LoRA\n{machine()}\n"
     )
     print("\n".join(table(rates)))
     if args.out:
-        args.out.write_text(json.dumps({"model": model.name, "machine": machine(), "rates": rates}), encoding="utf-8")
+        args.out.write_text(json.dumps({"model": model.name, "dtype": dtype, "machine": machine(), "rates": rates}), encoding="utf-8")
     if args.plot:
         plot(rates, args.plot)
 

@@ -8,6 +8,7 @@ from vllm.utils.argparse_utils import FlexibleArgumentParser
 
 from adapters.base import Base
 from adapters.errors import BadInput
+from service.engine.precision import serving_dtype
 from service.settings import Settings
 
 # Ours to decide: another value would serve another model, or open a door beside ours.
@@ -39,7 +40,7 @@ def engine_options(base: Base, settings: Settings) -> list[str]:
     defaults = {
         "kv_cache_memory_bytes": str(settings.kv_cache),
         "max_model_len": str(base.max_length),
-        "dtype": "bfloat16" if not base.quantization else "auto",
+        "dtype": serving_dtype() if not base.quantization else "auto",
         "max_num_seqs": "64",
     }
     line = ["--model", str(base.path), "--served-model-name", base.id, "--enable-lora", "--fingerprint-mode", "none"]
