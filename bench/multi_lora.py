@@ -160,7 +160,9 @@ def main() -> None:
     )
     print("\n".join(table(rates)))
     if args.out:
-        args.out.write_text(json.dumps({"model": model.name, "dtype": dtype, "machine": machine(), "rates": rates}), encoding="utf-8")
+        args.out.write_text(
+            json.dumps({"model": model.name, "dtype": dtype, "machine": machine(), "rates": rates}), encoding="utf-8"
+        )
     if args.plot:
         plot(rates, args.plot)
 

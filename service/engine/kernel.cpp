@@ -1,18 +1,28 @@
-// y[row, slice i] += (x[row] A_i^T) B_i for a step's small groups of rows, each with its adapter's own weights.
+// y[row, slice i] += (x[row] A_i^T) B_i for a step's groups of rows, each with its adapter's own weights.
 //
-// A decode step gives each adapter a few rows. Two library products for each adapter and slice then cost more in
-// calls than in arithmetic, and one wide masked product multiplies mostly zeros; here one call does a whole layer,
-// reads each weight once for up to four rows, and keeps sums in float32.
+// A decode step gives each adapter a few rows. Library products for each adapter and slice then cost more in calls and
+// copies than in arithmetic; here one call does a whole layer. Both products are the same one: rows times panels of
+// LANES columns that lie one after another, so that weights are read once and in order. Sums are kept in float32.
+#include <algorithm>
 #include <cstdint>
 #include <cstring>
 #include <vector>
+#ifdef _OPENMP
+#include <omp.h>
+#endif
 
-typedef float Floats __attribute__((vector_size(64)));
-typedef uint32_t Words __attribute__((vector_size(64)));
-typedef uint16_t Halves __attribute__((vector_size(32)));
-constexpr int LANES = 16;
-constexpr int BLOCK = 4;  // rows that share one reading of the weights
+#ifdef __AVX512F__
+constexpr int LANES = 16, SUMS = 24;  // SUMS: vectors of sums that the registers hold beside what they are made from
+#else
+constexpr int LANES = 8, SUMS = 12;
+#endif
+constexpr int ROWS = 4;               // that share one reading of the weights
+constexpr int PANELS = 12, CHUNK = 64; // panels and rows of one piece of work
+constexpr int64_t WORTH = 1 << 17;    // multiplications for which it is worth waking another thread
 
+typedef float Floats __attribute__((vector_size(4 * LANES)));
+typedef uint32_t Words __attribute__((vector_size(4 * LANES)));
+typedef uint16_t Halves __attribute__((vector_size(2 * LANES)));
 struct Bf16 { uint16_t bits; };
 
 static inline Floats load(const float *p) { Floats v; std::memcpy(&v, p, sizeof v); return v; }
@@ -29,62 +39,11 @@ static inline void store(Bf16 *p, Floats v) {  // round to nearest even; a NaN s
     Halves h = __builtin_convertvector((rounded & ~nan) | (nan & 0x7fc0), Halves);
     std::memcpy(p, &h, sizeof h);
 }
-static inline float one(const float *p) { return *p; }
-static inline float one(const Bf16 *p) {
-    uint32_t w = (uint32_t)p->bits << 16;
-    float f;
-    std::memcpy(&f, &w, sizeof f);
-    return f;
-}
-static inline void put(float *p, float f) { *p = f; }
-static inline void put(Bf16 *p, float f) {
-    uint32_t w;
-    std::memcpy(&w, &f, sizeof w);
-    p->bits = f != f ? 0x7fc0 : (uint16_t)((w + 0x7fff + ((w >> 16) & 1)) >> 16);
-}
-static inline float sum(Floats v) {
-    float total = 0;
-    for (int i = 0; i < LANES; i++) total += v[i];
-    return total;
-}
-
-// t[n, j .. j+J) = x[n] . A[j .. j+J)
-template <class T, int N, int J>
-static inline void shrink(const float *x, int64_t in, const T *a, int64_t rank, int64_t j, float *t) {
-    Floats acc[N][J] = {};
-    int64_t k = 0;
-    for (; k + LANES <= in; k += LANES)
-        for (int i = 0; i < J; i++) {
-            Floats w = load(a + (j + i) * in + k);
-            for (int n = 0; n < N; n++) acc[n][i] += w * load(x + n * in + k);
-        }
-    for (int n = 0; n < N; n++)
-        for (int i = 0; i < J; i++) {
-            float total = sum(acc[n][i]);
-            for (int64_t rest = k; rest < in; rest++) total += one(a + (j + i) * in + rest) * x[n * in + rest];
-            t[n * rank + j + i] = total;
-        }
-}
-
-// y[n, o .. o+16C) += t[n] B[:, o .. o+16C)
-template <class T, int N, int C>
-static inline void expand(T *const *y, const float *t, int64_t stride, const T *b, int64_t rank, int64_t width, int64_t o) {
-    Floats acc[N][C];
-    for (int n = 0; n < N; n++)
-        for (int c = 0; c < C; c++) acc[n][c] = load(y[n] + o + c * LANES);
-    for (int64_t j = 0; j < rank; j++)
-        for (int c = 0; c < C; c++) {
-            Floats w = load(b + j * width + o + c * LANES);
-            for (int n = 0; n < N; n++) acc[n][c] += w * t[n * stride + j];
-        }
-    for (int n = 0; n < N; n++)
-        for (int c = 0; c < C; c++) store(y[n] + o + c * LANES, acc[n][c]);
-}
 
 struct Slot {
-    const void *a;          // (sum of ranks, in); null where the adapter does not touch the layer
-    const void *b;          // for each slice (rank, width), one after another
-    const int32_t *ranks;   // of each slice
+    const void *a;         // panels of (in, LANES) that hold the sum of ranks; null where the adapter does not touch the layer
+    const void *b;         // slice by slice, panels of (rank, LANES) that hold its width
+    const int32_t *ranks;  // of each slice
 };
 struct Layer {
     const Slot *slots;
@@ -97,69 +56,150 @@ struct Step {
     const int32_t *rows;
     int32_t groups;
 };
+struct Piece {             // some rows of a group by some panels of one matrix
+    const void *weights;   // the first panel
+    int32_t from, to;      // in the step's rows
+    int32_t depth, panels;
+    int32_t input;         // the first column read of each row
+    int32_t output, width; // the first column written, and how many
+};
 
-template <class T, int N>
-static void block(const Layer &layer, const Slot &slot, T *const *y, const float *x, float *t) {
-    const T *a = (const T *)slot.a, *b = (const T *)slot.b;
-    int64_t rank = 0;
-    for (int i = 0; i < layer.slices; i++) rank += slot.ranks[i];
-    constexpr int J = N == 1 ? 4 : 2;
-    int64_t j = 0;
-    for (; j + J <= rank; j += J) shrink<T, N, J>(x, layer.in, a, rank, j, t);
-    for (; j < rank; j++) shrink<T, N, 1>(x, layer.in, a, rank, j, t);
-    int64_t column = 0, first = 0;
-    constexpr int C = N <= 2 ? 4 : 2;
-    for (int i = 0; i < layer.slices; i++) {
-        int64_t width = layer.widths[i], own = slot.ranks[i], o = 0;
-        T *out[N];
-        for (int n = 0; n < N; n++) out[n] = y[n] + column;
-        if (own) {
-            for (; o + C * LANES <= width; o += C * LANES) expand<T, N, C>(out, t + first, rank, b, own, width, o);
-            for (; o + LANES <= width; o += LANES) expand<T, N, 1>(out, t + first, rank, b, own, width, o);
-            for (; o < width; o++)
-                for (int n = 0; n < N; n++) {
-                    float total = one(out[n] + o);
-                    for (int64_t k = 0; k < own; k++) total += t[n * rank + first + k] * one(b + k * width + o);
-                    put(out[n] + o, total);
-                }
-        }
-        b += own * width;
-        first += own;
-        column += width;
+// out(n, g, row n . panel g)
+template <class T, int N, int G, class Out>
+static inline void product(const float *const *rows, int64_t depth, const T *weights, const Out &out) {
+    Floats sums[N][G] = {};
+    for (int64_t k = 0; k < depth; k++) {
+        Floats w[G];
+        for (int g = 0; g < G; g++) w[g] = load(weights + (g * depth + k) * LANES);
+        for (int n = 0; n < N; n++)
+            for (int g = 0; g < G; g++) sums[n][g] += rows[n][k] * w[g];
+    }
+    for (int n = 0; n < N; n++)
+        for (int g = 0; g < G; g++) out(n, g, sums[n][g]);
+}
+
+// G panels at a time, what is left by fewer
+template <class T, int N, int G, class Out>
+static inline void across(const float *const *rows, int64_t depth, const T *weights, int panels, const Out &out, int done = 0) {
+    for (; done + G <= panels; done += G)
+        product<T, N, G>(rows, depth, weights + done * depth * LANES, [&](int n, int g, Floats v) { out(n, done + g, v); });
+    if constexpr (G > 1)
+        if (done < panels) across<T, N, G / 2>(rows, depth, weights, panels, out, done);
+}
+template <class T, int N, class Out>
+static inline void block(const float *const *rows, const Piece &piece, const Out &out) {
+    across<T, N, std::min(PANELS, SUMS / N)>(rows, piece.depth, (const T *)piece.weights, piece.panels, out);
+}
+template <class T, class Out>
+static inline void blocks(const float *const *rows, int count, const Piece &piece, const Out &out) {
+    switch (count) {
+        case 1: return block<T, 1>(rows, piece, out);
+        case 2: return block<T, 2>(rows, piece, out);
+        case 3: return block<T, 3>(rows, piece, out);
+        default: block<T, 4>(rows, piece, out);
+    }
+}
+
+static inline const float *wide(const float *row, int64_t, float *) { return row; }
+static inline const float *wide(const Bf16 *row, int64_t count, float *to) {
+    int64_t k = 0;
+    for (; k + LANES <= count; k += LANES) store(to + k, load(row + k));
+    for (; k < count; k++) {
+        uint32_t word = (uint32_t)row[k].bits << 16;
+        std::memcpy(to + k, &word, sizeof word);
+    }
+    return to;
+}
+
+template <class T>
+static void shrink(const Piece &piece, const Step &step, const T *x, int64_t x_stride, float *t, int64_t t_stride) {
+    static thread_local std::vector<float> buffer;
+    buffer.resize(ROWS * piece.depth);
+    const float *rows[ROWS];
+    for (int at = piece.from; at < piece.to; at += ROWS) {
+        int count = std::min(ROWS, piece.to - at);
+        for (int n = 0; n < count; n++)
+            rows[n] = wide(x + step.rows[at + n] * x_stride, piece.depth, buffer.data() + n * piece.depth);
+        blocks<T>(rows, count, piece, [&](int n, int panel, Floats v) {
+            store(t + (at + n) * t_stride + piece.output + panel * LANES, v);
+        });
     }
 }
 
 template <class T>
-static void add(const Layer &layer, const Step &step, T *y, int64_t y_stride, const T *x, int64_t x_stride) {
-    static thread_local std::vector<float> wide, t;
-    for (int g = 0; g < step.groups; g++) {
-        const Slot &slot = layer.slots[step.slots[g]];
-        if (!slot.a) continue;
-        int64_t rank = 0;
-        for (int i = 0; i < layer.slices; i++) rank += slot.ranks[i];
-        wide.resize((size_t)BLOCK * layer.in);
-        t.resize((size_t)BLOCK * rank);
-        for (int at = step.starts[g]; at < step.starts[g + 1]; at += BLOCK) {
-            int count = step.starts[g + 1] - at < BLOCK ? step.starts[g + 1] - at : BLOCK;
-            T *out[BLOCK];
-            for (int n = 0; n < count; n++) {
-                const T *row = x + step.rows[at + n] * x_stride;
-                out[n] = y + step.rows[at + n] * y_stride;
-                float *to = wide.data() + (size_t)n * layer.in;
-                int64_t k = 0;
-                for (; k + LANES <= layer.in; k += LANES) store(to + k, load(row + k));
-                for (; k < layer.in; k++) to[k] = one(row + k);
-            }
-            switch (count) {
-                case 1: block<T, 1>(layer, slot, out, wide.data(), t.data()); break;
-                case 2: block<T, 2>(layer, slot, out, wide.data(), t.data()); break;
-                case 3: block<T, 3>(layer, slot, out, wide.data(), t.data()); break;
-                default: block<T, 4>(layer, slot, out, wide.data(), t.data());
-            }
+static void expand(const Piece &piece, const Step &step, T *y, int64_t y_stride, const float *t, int64_t t_stride) {
+    const float *rows[ROWS];
+    T *to[ROWS];
+    for (int at = piece.from; at < piece.to; at += ROWS) {
+        int count = std::min(ROWS, piece.to - at);
+        for (int n = 0; n < count; n++) {
+            rows[n] = t + (at + n) * t_stride + piece.input;
+            to[n] = y + step.rows[at + n] * y_stride + piece.output;
         }
+        blocks<T>(rows, count, piece, [&](int n, int panel, Floats v) {
+            T *out = to[n] + panel * LANES;
+            int left = piece.width - panel * LANES;
+            if (__builtin_expect(left >= LANES, 1)) return store(out, load(out) + v);
+            T last[LANES] = {};  // the slice ends within the panel
+            std::memcpy(last, out, left * sizeof(T));
+            store(last, load(last) + v);
+            std::memcpy(out, last, left * sizeof(T));
+        });
     }
 }
 
+// Cuts rows from .. to by the panels of a matrix into pieces.
+template <class T>
+static void cut(std::vector<Piece> &pieces, const T *weights, int from, int to, int depth, int input, int output, int width) {
+    int panels = (width + LANES - 1) / LANES;
+    for (int at = from; at < to; at += CHUNK)
+        for (int p = 0; p < panels; p += PANELS)
+            pieces.push_back({weights + (int64_t)p * depth * LANES, at, std::min(at + CHUNK, to), depth, std::min(PANELS, panels - p),
+                              input, output + p * LANES, width - p * LANES});
+}
+
+template <class T>
+static void add(const Layer &layer, const Step &step, T *y, int64_t y_stride, const T *x, int64_t x_stride) {
+    static thread_local std::vector<Piece> own_first, own_second;
+    static thread_local std::vector<float> own_t;
+    std::vector<Piece> &first = own_first, &second = own_second;  // the other threads' are others
+    first.clear();
+    second.clear();
+    int64_t t_stride = 0, work = 0, out = 0;
+    for (int i = 0; i < layer.slices; i++) out += layer.widths[i];
+    for (int g = 0; g < step.groups; g++) {
+        const Slot &slot = layer.slots[step.slots[g]];
+        if (!slot.a) continue;
+        int from = step.starts[g], to = step.starts[g + 1], rank = 0, column = 0;
+        const T *b = (const T *)slot.b;
+        for (int i = 0; i < layer.slices; i++) {
+            int own = slot.ranks[i], width = layer.widths[i];
+            if (own) cut(second, b, from, to, own, rank, column, width);
+            b += (int64_t)(width + LANES - 1) / LANES * LANES * own;
+            rank += own;
+            column += width;
+        }
+        cut(first, (const T *)slot.a, from, to, layer.in, 0, 0, rank);
+        t_stride = std::max<int64_t>(t_stride, (rank + LANES - 1) / LANES * LANES);
+        work += (int64_t)(to - from) * rank * (layer.in + out / layer.slices);
+    }
+    if (first.empty()) return;
+    own_t.resize(step.starts[step.groups] * t_stride);
+    float *t = own_t.data();
+    int64_t ones = first.size(), twos = second.size();
+#ifdef _OPENMP
+    int threads = (int)std::min<int64_t>(omp_get_max_threads(), 1 + work / WORTH);
+#pragma omp parallel num_threads(threads)
+#endif
+    {
+#pragma omp for schedule(dynamic)
+        for (int64_t i = 0; i < ones; i++) shrink(first[i], step, x, x_stride, t, t_stride);
+#pragma omp for schedule(dynamic)
+        for (int64_t i = 0; i < twos; i++) expand(second[i], step, y, y_stride, t, t_stride);
+    }
+}
+
+extern "C" int lanes() { return LANES; }
 extern "C" void add_bf16(const Layer *layer, const Step *step, void *y, int64_t y_stride, const void *x, int64_t x_stride) {
     add<Bf16>(*layer, *step, (Bf16 *)y, y_stride, (const Bf16 *)x, x_stride);
 }

@@ -1,21 +1,48 @@
 """Multi-LoRA products on CPU: each adapter's weights laid out once, each step's rows grouped once, work by an adapter's own rank.
 
-Small groups (decode) go through service/engine/kernel.cpp, one call a layer; large ones (prefill) are plain matrix
-products. Rows without an adapter are in no group, layers that no adapter touches return at once.
+Rows go through service/engine/kernel.cpp, one call a layer. Only long runs of one adapter's rows (prefill) are plain
+matrix products, in a number format that the library is fast in. Rows without an adapter are in no group, and a layer
+that no adapter touches returns at once.
 """
 
 import ctypes
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache, cached_property
 
 import torch
 
 from service.engine import kernel
 
-# Rows of one adapter from which two library products beat the kernel (bench/multi_lora.py measures both sides of it).
-LARGE = 48
+# Rows of a run from which two library products beat the kernel.
+LARGE = 96
 
-Rows = slice | torch.Tensor
+
+@dataclass(frozen=True)
+class Run:
+    """Rows that follow one another and go through one slot."""
+
+    slot: int
+    rows: slice
+
+
+class Groups:
+    """Rows by slot, as the kernel reads them."""
+
+    def __init__(self, runs: Sequence[Run]) -> None:
+        by_slot: dict[int, list[int]] = {}
+        for run in runs:
+            by_slot.setdefault(run.slot, []).extend(range(run.rows.start, run.rows.stop))
+        starts = [0]
+        for rows in by_slot.values():
+            starts.append(starts[-1] + len(rows))
+        self._arrays = (
+            kernel.ints(list(by_slot)),
+            kernel.ints(starts),
+            kernel.ints([row for rows in by_slot.values() for row in rows]),
+        )
+        self._struct = kernel.Step(*map(ctypes.addressof, self._arrays), len(by_slot))
+        self.address = ctypes.addressof(self._struct)
 
 
 class Step:
@@ -23,41 +50,50 @@ class Step:
 
     def __init__(self, slots: Sequence[int]) -> None:
         self.slots = slots
-        by_slot: dict[int, list[int]] = {}
+        self.runs: list[Run] = []
+        start = 0
         for row, slot in enumerate(slots):
-            if slot >= 0:
-                by_slot.setdefault(slot, []).append(row)
-        self.groups: list[tuple[int, Rows]] = [(slot, _as_slice(rows)) for slot, rows in by_slot.items()]
-        self.large = [group for group, rows in zip(self.groups, by_slot.values(), strict=True) if len(rows) >= LARGE]
-        small = {slot: rows for slot, rows in by_slot.items() if len(rows) < LARGE}
-        self.small = [group for group in self.groups if group[0] in small]
-        starts = [0]
-        for rows in small.values():
-            starts.append(starts[-1] + len(rows))
-        self._arrays = (_ints(list(small)), _ints(starts), _ints([row for rows in small.values() for row in rows]))
-        self._struct = kernel.Step(*map(ctypes.addressof, self._arrays), len(small))
-        self.address = ctypes.addressof(self._struct)
-        self.end = 1 + max((rows[-1] for rows in by_slot.values()), default=-1)
+            if row + 1 == len(slots) or slots[row + 1] != slot:
+                if slot >= 0:
+                    self.runs.append(Run(slot, slice(start, row + 1)))
+                start = row + 1
+        self.end = self.runs[-1].rows.stop if self.runs else 0
+
+    @cached_property
+    def large(self) -> list[Run]:
+        """The long runs."""
+        return [run for run in self.runs if run.rows.stop - run.rows.start >= LARGE]
+
+    @cached_property
+    def small(self) -> Groups | None:
+        """All rows that are in no long run; None when there are none."""
+        rest = [run for run in self.runs if run.rows.stop - run.rows.start < LARGE]
+        return Groups(rest) if rest else None
+
+    @cached_property
+    def all(self) -> Groups:
+        """All rows with an adapter."""
+        return Groups(self.runs)
 
 
 @dataclass(frozen=True)
 class Weights:
-    """One adapter in one layer, without the rows and columns that are zero: its own rank, slice by slice.
+    """One adapter in one layer, slice by slice, without what is padding: its own rank.
 
-    a: (sum of ranks, in); b: for each slice (rank, width), views of `flat`.
+    a: (sum of ranks, in); b: (width, rank) of each slice; panels: the same as the kernel reads it, None without a kernel.
     """
 
     a: torch.Tensor
     b: tuple[torch.Tensor, ...]
-    flat: torch.Tensor
     ranks: tuple[int, ...]
+    panels: tuple[torch.Tensor, torch.Tensor] | None
 
     @classmethod
     def of(cls, a: Sequence[torch.Tensor], b: Sequence[torch.Tensor]) -> "Weights | None":
-        """From each slice's A (r, in) and B (width, r), r padded; None when the product is zero."""
-        used = [left.any(dim=1) & right.any(dim=0) for left, right in zip(a, b, strict=True)]
-        kept_a = [left[mask] for left, mask in zip(a, used, strict=True)]
-        kept_b = [right[:, mask] for right, mask in zip(b, used, strict=True)]
+        """From each slice's A (r, in) and B (width, r), padded with zeros to r; None when the product is zero."""
+        ranks = [_used(left.any(dim=1) & right.any(dim=0)) for left, right in zip(a, b, strict=True)]
+        kept_a = [left[:rank] for left, rank in zip(a, ranks, strict=True)]
+        kept_b = [right[:, :rank] for right, rank in zip(b, ranks, strict=True)]
         return cls.packed(kept_a, kept_b)
 
     @classmethod
@@ -66,10 +102,15 @@ class Weights:
         ranks = tuple(len(left) for left in a)
         if not any(ranks):
             return None
-        flat = torch.cat([right.t().reshape(-1) for right in b])
-        views = torch.split(flat, [right.numel() for right in b])
-        shaped = tuple(view.view(right.shape[1], right.shape[0]) for view, right in zip(views, b, strict=True))
-        return cls(torch.cat(list(a)).contiguous(), shaped, flat, ranks)
+        whole, native = torch.cat(list(a)), kernel.kernel()
+        panels = None if native is None else (native.panels(whole.t()), torch.cat([native.panels(right.t()) for right in b]))
+        return cls(whole, tuple(right.contiguous() for right in b), ranks, panels)
+
+
+def _used(mask: torch.Tensor) -> int:
+    """Up to and with the last that is true."""
+    found = mask.nonzero()
+    return int(found[-1]) + 1 if len(found) else 0
 
 
 class Layer:
@@ -78,65 +119,65 @@ class Layer:
     def __init__(self, slots: int, widths: Sequence[int], width_in: int) -> None:
         self.weights: list[Weights | None] = [None] * slots
         self.widths, self.width_in = tuple(widths), width_in
+        self.touched = False
         self._slots = (kernel.Slot * slots)()
-        self._widths = _ints(self.widths)
+        self._widths = kernel.ints(self.widths)
         self._ranks: list[object] = [None] * slots
         self._struct = kernel.Layer(ctypes.addressof(self._slots), ctypes.addressof(self._widths), len(self.widths), width_in)
         self._address = ctypes.addressof(self._struct)
-        self.touched = False
 
     def set(self, slot: int, weights: Weights | None) -> None:
         """Puts an adapter's weights into a slot, or empties it."""
         self.weights[slot] = weights
-        if weights is None:
+        self.touched = any(self.weights)
+        if weights is None or weights.panels is None:
             self._slots[slot] = kernel.Slot(None, None, None)
         else:
-            self._ranks[slot] = ranks = _ints(weights.ranks)
-            self._slots[slot] = kernel.Slot(weights.a.data_ptr(), weights.flat.data_ptr(), ctypes.addressof(ranks))
-        self.touched = any(self.weights)
+            self._ranks[slot] = ranks = kernel.ints(weights.ranks)
+            self._slots[slot] = kernel.Slot(*(part.data_ptr() for part in weights.panels), ctypes.addressof(ranks))
 
     def add(self, y: torch.Tensor, x: torch.Tensor, step: Step) -> None:
         """y[:, slice i] += x A_i^T B_i^T in place; y (rows, sum of widths), x (rows, in). Raises ValueError on fewer rows than grouped."""
-        if not self.touched or not step.groups:
+        if not self.touched or not step.runs:
             return
         if step.end > len(y):
             raise ValueError(f"the step groups {step.end} rows, the layer has {len(y)}")
-        large = step.large
-        if step.small:
-            if _usable(y, x) and kernel.compiler() is not None:
-                run = kernel.kernels()[0 if y.dtype == torch.bfloat16 else 1]
-                run(self._address, step.address, y.data_ptr(), y.stride(0), x.data_ptr(), x.stride(0))
-            else:
-                large = step.groups
-        for slot, rows in large:
-            weights = self.weights[slot]
-            if weights is not None:
-                self._products(y, x, rows, weights)
+        native, fast = self._kernel(y, x), _library_is_fast(y.dtype)
+        groups = step.small if fast else step.all
+        if native is not None and groups is not None:
+            native(self._address, groups.address, y.data_ptr(), y.stride(0), x.data_ptr(), x.stride(0))
+        if native is None or fast:
+            self._products(y, x, step.runs if native is None else step.large)
 
-    def _products(self, y: torch.Tensor, x: torch.Tensor, rows: Rows, weights: Weights) -> None:
-        shrunk = torch.mm(x[rows].to(weights.a.dtype), weights.a.t())
-        start = first = 0
-        for width, rank, b in zip(self.widths, weights.ranks, weights.b, strict=True):
-            if rank:
-                update = torch.mm(shrunk[:, first : first + rank], b).to(y.dtype)
-                if isinstance(rows, slice):
-                    y[rows, start : start + width] += update
-                else:
-                    y[:, start : start + width].index_add_(0, rows, update)
-            start, first = start + width, first + rank
+    def _kernel(self, y: torch.Tensor, x: torch.Tensor) -> kernel.Add | None:
+        """The kernel, where it takes these: one dtype that it knows for all, features side by side."""
+        native, weights = kernel.kernel(), next(filter(None, self.weights))
+        if native is None or not y.dtype == x.dtype == weights.a.dtype or y.stride(1) != 1 or x.stride(1) != 1:
+            return None
+        return native.add.get(y.dtype)
 
-
-def _usable(y: torch.Tensor, x: torch.Tensor) -> bool:
-    """Whether the kernel takes these: one dtype it knows, features side by side."""
-    return y.dtype == x.dtype and y.dtype in (torch.bfloat16, torch.float32) and y.stride(1) == 1 and x.stride(1) == 1
+    def _products(self, y: torch.Tensor, x: torch.Tensor, runs: Sequence[Run]) -> None:
+        for run in runs:
+            weights = self.weights[run.slot]
+            if weights is None:
+                continue
+            shrunk = torch.mm(x[run.rows].to(weights.a.dtype), weights.a.t())
+            start = first = 0
+            for width, rank, b in zip(self.widths, weights.ranks, weights.b, strict=True):
+                if rank:
+                    add_product(y[run.rows, start : start + width], shrunk[:, first : first + rank], b)
+                start, first = start + width, first + rank
 
 
-def _ints(values: Sequence[int]) -> ctypes.Array[ctypes.c_int32]:
-    return (ctypes.c_int32 * len(values))(*values)
+def add_product(y: torch.Tensor, shrunk: torch.Tensor, b: torch.Tensor) -> None:
+    """y += shrunk B^T; y (rows, width), shrunk (rows, rank), B (width, rank)."""
+    if y.dtype == shrunk.dtype == b.dtype:
+        y.addmm_(shrunk, b.t())
+    else:
+        y += torch.mm(shrunk.to(b.dtype), b.t()).to(y.dtype)
 
 
-def _as_slice(rows: list[int]) -> Rows:
-    """A slice where the rows follow one another, which spares a copy."""
-    if rows[-1] - rows[0] + 1 == len(rows):
-        return slice(rows[0], rows[-1] + 1)
-    return torch.tensor(rows)
+@cache
+def _library_is_fast(dtype: torch.dtype) -> bool:
+    """torch emulates bfloat16 products on a processor that has none."""
+    return dtype == torch.float32 or bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())

@@ -7,16 +7,16 @@ The products are operators of torch's library, opaque to its compiler, so that g
 a step's groups are looked up when the operator runs, not when the graph is traced.
 """
 
+from collections.abc import Sequence
 from typing import Any
+from weakref import WeakValueDictionary
 
 import torch
 from vllm.lora.punica_wrapper.punica_cpu import PunicaWrapperCPU
 
-from service.engine.products import Layer, Step, Weights
+from service.engine.products import Layer, Step, Weights, add_product
 
 _LIBRARY: Any = torch.library.Library("patchbay", "FRAGMENT")  # type: ignore[no-untyped-call]  # torch leaves it unannotated
-# Each wrapped layer by the address of its first stack of A, which the layer passes with each call.
-_LAYERS: dict[int, tuple[Layer, "GroupedLora"]] = {}
 
 
 class GroupedLora(PunicaWrapperCPU):
@@ -44,8 +44,8 @@ class GroupedLora(PunicaWrapperCPU):
     def add_lora_logits(self, y: torch.Tensor, x: torch.Tensor, lora_a_stacked: torch.Tensor, *args: Any, **kwargs: Any) -> None:
         """y += x A^T B^T for the rows whose logits are asked for; y is (rows, vocabulary)."""
         found = _LAYERS.get(lora_a_stacked.data_ptr())
-        if found is not None and found[0].touched:
-            found[0].add(y, x, self._logit_step(x))
+        if found is not None and found.touched:
+            found.add(y, x, self._logit_step(x))
 
     def _logit_step(self, x: torch.Tensor) -> Step:
         """The sampled rows' groups; for a prompt's log-probabilities, those of the rows that `x` is a view of.
@@ -60,40 +60,42 @@ class GroupedLora(PunicaWrapperCPU):
 
     def add_shrink(
         self,
-        y: tuple[torch.Tensor, ...] | torch.Tensor,
+        y: Sequence[torch.Tensor] | torch.Tensor,
         x: torch.Tensor,
-        lora_a_stacked: tuple[torch.Tensor, ...],
+        lora_a_stacked: Sequence[torch.Tensor],
         scale: float,
         **kwargs: Any,
     ) -> None:
-        """y[i] += x A_i^T scale; each y[i] is (rows, r). Asked for by layers sharded over several processes."""
-        x = x.view(-1, x.shape[-1])
-        for target, a in zip(y, lora_a_stacked, strict=True):
-            flat = target.view(-1, target.shape[-1])
-            for slot, rows in self.tokens.groups:
-                flat[rows] += (torch.mm(x[rows].to(a.dtype), a[slot, 0].t()) * scale).to(flat.dtype)
+        """y[i] += x A_i^T scale; each y[i] is (rows, r). Asked for by layers whose adapters are sharded over several processes."""
+        torch.ops.patchbay.lora_shrink(list(y), x, list(lora_a_stacked), scale)
 
     def add_expand(
         self,
         y: torch.Tensor,
-        x: tuple[torch.Tensor, ...] | torch.Tensor,
-        lora_b_stacked: tuple[torch.Tensor, ...],
+        x: Sequence[torch.Tensor] | torch.Tensor,
+        lora_b_stacked: Sequence[torch.Tensor],
         output_slices: tuple[int, ...],
         offset_start: int = 0,
         add_inputs: bool = True,
         **kwargs: Any,
     ) -> None:
         """y[:, slice i] += x[i] B_i^T (or = where not `add_inputs`); each x[i] is (rows, r)."""
-        y = y.view(-1, y.shape[-1])
-        start = offset_start
-        for source, b, width in zip(x, lora_b_stacked, output_slices, strict=True):
-            for slot, rows in self.tokens.groups:
-                update = torch.mm(source[rows].to(b.dtype), b[slot, 0].t()).to(y.dtype)
-                y[rows, start : start + width] = update + y[rows, start : start + width] if add_inputs else update
-            start += width
+        torch.ops.patchbay.lora_expand(y, list(x), list(lora_b_stacked), list(output_slices), offset_start, add_inputs)
 
 
-def layer_of(module: Any) -> Layer | None:
+class WrappedLayer(Layer):
+    """A layer's adapters, and whose steps they are for."""
+
+    def __init__(self, wrapper: GroupedLora, slots: int, widths: Sequence[int], width_in: int) -> None:
+        super().__init__(slots, widths, width_in)
+        self.wrapper = wrapper
+
+
+# Each wrapped layer by the address of a stack of its weights, which vLLM's layer passes with each call. The layer's module owns it.
+_LAYERS: WeakValueDictionary[int, WrappedLayer] = WeakValueDictionary()
+
+
+def layer_of(module: Any) -> WrappedLayer | None:
     """A wrapped layer's place in the products; None for one that vLLM has no CPU path for (experts)."""
     a, b = getattr(module, "lora_a_stacked", None), getattr(module, "lora_b_stacked", None)
     if a is None or b is None:
@@ -101,12 +103,13 @@ def layer_of(module: Any) -> Layer | None:
     stacks_a, stacks_b = (a, b) if isinstance(a, tuple) else ((a,), (b,))
     if stacks_b[0].ndim != 4 or stacks_b[0].shape[1] != 1:
         return None
-    key = stacks_a[0].data_ptr()
-    if key not in _LAYERS:
+    if not hasattr(module, "patchbay_layer"):
         # An embedding's A is (slots, vocabulary, r): a token's row of it takes the place of x A^T.
         width_in = 0 if stacks_a[0].ndim == 3 else stacks_a[0].shape[-1]
-        _LAYERS[key] = (Layer(len(stacks_a[0]), [stack.shape[2] for stack in stacks_b], width_in), module.punica_wrapper)
-    return _LAYERS[key][0]
+        layer = WrappedLayer(module.punica_wrapper, len(stacks_a[0]), [stack.shape[2] for stack in stacks_b], width_in)
+        module.patchbay_layer = _LAYERS[stacks_a[0].data_ptr()] = _LAYERS[stacks_b[0].data_ptr()] = layer
+    found: WrappedLayer = module.patchbay_layer
+    return found
 
 
 def lay_out(module: Any, slot: int) -> None:
@@ -120,29 +123,47 @@ def lay_out(module: Any, slot: int) -> None:
     layer.set(slot, Weights.of(lefts, [stack[slot, 0] for stack in stacks_b]))
 
 
-def _lora_linear(y: torch.Tensor, x: torch.Tensor, stacked: torch.Tensor) -> None:
-    found = _LAYERS.get(stacked.data_ptr())
-    if found is not None:
-        layer, wrapper = found
-        layer.add(y, x, wrapper.tokens)
-
-
-def _lora_embedding(y: torch.Tensor, ids: torch.Tensor, stacked: torch.Tensor) -> None:
-    found = _LAYERS.get(stacked.data_ptr())
-    if found is None or not found[0].touched:
-        return
-    layer, wrapper = found
-    for slot, rows in wrapper.tokens.groups:
-        weights = layer.weights[slot]
-        if weights is not None:
-            y[rows] += torch.mm(weights.a.t()[ids[rows]], weights.b[0]).to(y.dtype)
-
-
 def embed(self: Any, x: torch.Tensor) -> torch.Tensor:
     """The forward of vLLM's VocabParallelEmbeddingWithLoRA: looks up A only for rows whose adapter touches the embedding."""
     y: torch.Tensor = self.base_layer.forward(x)
     torch.ops.patchbay.lora_embedding(y.view(-1, y.shape[-1]), x.view(-1), self.lora_a_stacked)
     return y
+
+
+def _lora_linear(y: torch.Tensor, x: torch.Tensor, stacked: torch.Tensor) -> None:
+    layer = _LAYERS.get(stacked.data_ptr())
+    if layer is not None:
+        layer.add(y, x, layer.wrapper.tokens)
+
+
+def _lora_embedding(y: torch.Tensor, ids: torch.Tensor, stacked: torch.Tensor) -> None:
+    layer = _LAYERS.get(stacked.data_ptr())
+    if layer is None or not layer.touched:
+        return
+    for run in layer.wrapper.tokens.runs:
+        weights = layer.weights[run.slot]
+        if weights is not None:
+            add_product(y[run.rows], weights.a.t()[ids[run.rows]], weights.b[0])
+
+
+def _lora_shrink(y: list[torch.Tensor], x: torch.Tensor, stacks: list[torch.Tensor], scale: float) -> None:
+    layer = _LAYERS.get(stacks[0].data_ptr())
+    for run in layer.wrapper.tokens.runs if layer is not None else ():
+        for target, a in zip(y, stacks, strict=True):
+            target[run.rows] += (torch.mm(x[run.rows].to(a.dtype), a[run.slot, 0].t()) * scale).to(target.dtype)
+
+
+def _lora_expand(
+    y: torch.Tensor, x: list[torch.Tensor], stacks: list[torch.Tensor], widths: list[int], start: int, add_inputs: bool
+) -> None:
+    layer = _LAYERS.get(stacks[0].data_ptr())
+    for source, b, width in zip(x, stacks, widths, strict=True):
+        for run in layer.wrapper.tokens.runs if layer is not None else ():
+            target = y[run.rows, start : start + width]
+            if not add_inputs:
+                target.zero_()
+            add_product(target, source[run.rows], b[run.slot, 0])
+        start += width
 
 
 def _define(name: str, schema: str, function: Any) -> None:
@@ -153,6 +174,10 @@ def _define(name: str, schema: str, function: Any) -> None:
 
 _define("lora_linear", "(Tensor(a!) y, Tensor x, Tensor stacked) -> ()", _lora_linear)
 _define("lora_embedding", "(Tensor(a!) y, Tensor ids, Tensor stacked) -> ()", _lora_embedding)
+_define("lora_shrink", "(Tensor(a!)[] y, Tensor x, Tensor[] stacks, float scale) -> ()", _lora_shrink)
+_define(
+    "lora_expand", "(Tensor(a!) y, Tensor[] x, Tensor[] stacks, int[] widths, int start, bool add_inputs) -> ()", _lora_expand
+)
 
 
 class PromptLogprobs:

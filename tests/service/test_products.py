@@ -5,7 +5,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from service.engine import kernel
+from service.engine import kernel, products
 from service.engine.products import LARGE, Layer, Step, Weights
 
 CLOSE = {torch.bfloat16: {"rtol": 0.02, "atol": 0.05}, torch.float32: {"rtol": 1e-4, "atol": 1e-4}}
@@ -65,17 +65,52 @@ def test_the_kernel_and_the_library_agree(monkeypatch: pytest.MonkeyPatch) -> No
     with_kernel, without = torch.zeros(20, 64), torch.zeros(20, 64)
     layer = layer_of(a, b)
     layer.add(with_kernel, x, Step(slots))
-    monkeypatch.setattr(kernel, "compiler", lambda: None)
+    monkeypatch.setattr(kernel, "kernel", lambda: None)
     layer.add(without, x, Step(slots))
     torch.testing.assert_close(with_kernel, without, rtol=1e-5, atol=1e-5)
 
 
+@pytest.mark.parametrize("fast", [True, False])
+@pytest.mark.parametrize("dtype", list(CLOSE))
+def test_long_runs_are_right_by_the_library_and_by_the_kernel(
+    dtype: torch.dtype, fast: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    torch.manual_seed(0)
+    a, b = stacks(2, 16, 64, (48, 16), dtype)
+    slots = [0] * (LARGE + 1) + [-1, 1, 1] + [1] * LARGE + [0]
+    x, y = torch.randn(len(slots), 64).to(dtype), torch.zeros(len(slots), 64, dtype=dtype)
+    monkeypatch.setattr(products, "_library_is_fast", lambda dtype: fast)
+    layer_of(a, b).add(y, x, Step(slots))
+    for slot in (0, 1):
+        rows = [row for row, one in enumerate(slots) if one == slot]
+        update = [x[rows].float() @ left[slot].float().t() @ right[slot].float().t() for left, right in zip(a, b, strict=True)]
+        torch.testing.assert_close(y[rows].float(), torch.cat(update, dim=1), **CLOSE[dtype])
+    assert not y[LARGE + 1].any()
+
+
+def test_rows_of_another_dtype_than_the_weights_are_added_too() -> None:
+    """A base may compute its logits in float32 over bfloat16 adapters."""
+    layer = layer_of([torch.ones(1, 1, 16, dtype=torch.bfloat16)], [torch.ones(1, 16, 1, dtype=torch.bfloat16)])
+    y = torch.zeros(2, 16)
+    layer.add(y, torch.ones(2, 16, dtype=torch.bfloat16), Step([0, -1]))
+    assert y.sum(dim=1).tolist() == [256.0, 0.0]
+
+
+def test_rows_that_are_a_part_of_a_wider_tensor() -> None:
+    layer = layer_of([torch.ones(1, 1, 16)], [torch.ones(1, 16, 1)])
+    y, x = torch.zeros(3, 40), torch.ones(3, 50)
+    layer.add(y[:, 8:24], x[:, 1:17], Step([0, -1, 0]))
+    assert y.sum(dim=1).tolist() == [256.0, 0.0, 256.0]
+    assert not y[:, :8].any()
+    assert not y[:, 24:].any()
+
+
 def test_work_follows_an_adapters_own_rank() -> None:
     a, b = torch.zeros(8, 4), torch.zeros(6, 8)
-    a[[1, 4]], b[:, [1, 4, 5]] = 1.0, 1.0
+    a[:3], b[:, :5] = 1.0, 1.0
     kept = Weights.of([a], [b])
     assert kept is not None
-    assert kept.ranks == (2,)
+    assert kept.ranks == (3,)
     assert Weights.of([a], [torch.zeros(6, 8)]) is None
 
 

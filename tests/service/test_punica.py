@@ -50,6 +50,19 @@ def test_the_output_head_takes_the_rows_it_is_asked_about() -> None:
     assert y[:, 0].tolist() == [20.0, 20.0]
 
 
+def test_layers_sharded_over_processes_shrink_and_expand_apart() -> None:
+    made = wrapper([-1, 0, 1])
+    a, b = torch.ones(2, 1, 2, 4), torch.ones(2, 1, 3, 2) * torch.tensor([1.0, 10.0]).view(2, 1, 1, 1)
+    layer = module(a, b, made)
+    buffer, y = torch.zeros(1, 3, 2), torch.ones(3, 5)
+    made.add_shrink(buffer, torch.ones(3, 4), layer.lora_a_stacked, 0.5)
+    assert buffer[0].tolist() == [[0.0, 0.0], [2.0, 2.0], [2.0, 2.0]]
+    made.add_expand(y, buffer, layer.lora_b_stacked, (3,), offset_start=1, add_input=True)
+    assert y.tolist() == [[1.0] * 5, [1.0, 5.0, 5.0, 5.0, 1.0], [1.0, 41.0, 41.0, 41.0, 1.0]]
+    made.add_expand(y, buffer, layer.lora_b_stacked, (3,), offset_start=1, add_inputs=False)
+    assert y.tolist() == [[1.0] * 5, [1.0, 4.0, 4.0, 4.0, 1.0], [1.0, 40.0, 40.0, 40.0, 1.0]]
+
+
 def test_an_embedding_looks_up_its_own_adapters_rows() -> None:
     made = wrapper([1, -1, 0])
     a = torch.arange(2 * 5 * 2, dtype=torch.float32).view(2, 5, 2) + 1  # (slots, vocabulary, r)

@@ -1,0 +1,56 @@
+"""Building the kernel: once for a machine, and what happens where it cannot be."""
+
+import logging
+from pathlib import Path
+
+import pytest
+import torch
+
+from service.engine import kernel
+
+
+@pytest.fixture
+def anew(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """An empty cache, and no kernel in memory from an earlier test, nor left for a later one."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setattr(kernel, "kernel", kernel.cache(kernel.kernel.__wrapped__))
+
+
+@pytest.mark.usefixtures("anew")
+def test_it_is_built_once(tmp_path: Path) -> None:
+    assert kernel.kernel() is not None
+    (built,) = (tmp_path / "cache" / "patchbay").iterdir()
+    before = built.stat().st_mtime_ns
+    kernel.kernel.cache_clear()
+    assert kernel.kernel() is not None
+    assert built.stat().st_mtime_ns == before
+
+
+@pytest.mark.usefixtures("anew")
+def test_a_cache_that_cannot_be_written_to_is_done_without(tmp_path: Path) -> None:
+    (tmp_path / "cache").write_text("a file where the folder should be")
+    assert kernel.kernel() is not None
+
+
+@pytest.mark.usefixtures("anew")
+@pytest.mark.parametrize(
+    ("compiler", "said"), [("no-such-compiler", "no C++ compiler; install g++"), ("false", "returned non-zero")]
+)
+def test_without_a_compiler_it_warns_and_goes_on(
+    compiler: str, said: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setenv("CXX", compiler)
+    monkeypatch.setattr(logging.getLogger("vllm"), "propagate", True)
+    assert kernel.kernel() is None
+    (record,) = caplog.records
+    assert record.levelname == "WARNING"
+    assert said in record.message
+
+
+def test_panels_lie_one_after_another() -> None:
+    made = kernel.kernel()
+    assert made is not None
+    matrix = torch.arange(2.0 * (made.lanes + 1)).view(2, made.lanes + 1)
+    flat = made.panels(matrix)
+    assert torch.equal(flat[: made.lanes], matrix[0, : made.lanes])
+    assert flat[2 * made.lanes :].count_nonzero() == 2  # of the last panel one column is filled
