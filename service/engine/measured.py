@@ -1,9 +1,11 @@
 """vLLM's AsyncLLM, telling an observer of each request's timing: the one place all of them pass, whatever the route."""
 
 import time
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Iterable
+from contextlib import aclosing
 from typing import Any, Protocol
 
+from vllm.sampling_params import RequestOutputKind
 from vllm.v1.engine.async_llm import AsyncLLM
 from vllm.v1.metrics.loggers import PrometheusStatLogger
 
@@ -36,9 +38,30 @@ class MeasuredLLM(AsyncLLM):
         lora = kwargs.get("lora_request")
         name = lora.lora_name if lora is not None else None
         request = _Request(name, self.observer)
-        async for output in super().generate(*args, **kwargs):
-            request.saw(output)
-            yield output
+        async with aclosing(super().generate(*args, **kwargs)) as outputs:
+            try:
+                async for output in outputs:
+                    request.saw(output)
+                    yield output
+            finally:
+                request.close()
+
+    async def abort(self, request_id: str | Iterable[str], internal: bool = False) -> None:
+        """As AsyncLLM's. What it made until now counts as well, where none of it has come out yet: that nobody waits costs the same."""
+        if self.observer is not None and isinstance(request_id, str) and internal:
+            self._count_aborted(request_id, self.observer)
+        await super().abort(request_id, internal)
+
+    def _count_aborted(self, request_id: str, observer: Observer) -> None:
+        processor = self.output_processor
+        parent = processor.parent_requests.get(request_id)
+        ids = parent.child_requests if parent is not None else (request_id,)
+        states = [processor.request_states[i] for i in ids if i in processor.request_states]
+        made = sum(state.stats.num_generation_tokens for state in states if state.stats is not None)
+        made += sum(len(output.token_ids) for output in (parent.output_aggregator if parent is not None else ()) if output)
+        # What has come out of a stream its own _Request has counted.
+        if states and (states[0].output_kind == RequestOutputKind.FINAL_ONLY or made == 0):
+            observer.finished(states[0].lora_name, states[0].prompt_len, made)
 
 
 class _Request:
@@ -48,6 +71,7 @@ class _Request:
         self.name, self.observer = name, observer
         self.last: float | None = None
         self.tokens = 0
+        self.prompt = self.made = 0  # `made` counts all of several choices
 
     def saw(self, output: Any) -> None:
         """Takes in one output: new tokens of a stream, or all of them at the end."""
@@ -59,8 +83,16 @@ class _Request:
             self.observer.first_token(self.name, stats.first_token_latency, max(0.0, stats.scheduled_ts - stats.queued_ts))
         elif count > self.tokens and self.last is not None:
             self.observer.next_tokens(self.name, (now - self.last) / (count - self.tokens), count - self.tokens)
+        self.prompt = len(output.prompt_token_ids or ())
+        self.made += sum(len(choice.token_ids) for choice in output.outputs)
         if output.finished:
             if self.last is None and count > 1 and stats.last_token_ts > stats.first_token_ts:
                 self.observer.next_tokens(self.name, (stats.last_token_ts - stats.first_token_ts) / (count - 1), count - 1)
-            self.observer.finished(self.name, len(output.prompt_token_ids or ()), count)
+            self.close()
         self.tokens, self.last = count, now
+
+    def close(self) -> None:
+        """Tells what was read and made, once: at the end, or where a stream is left."""
+        if self.observer is not None and self.made:
+            self.observer.finished(self.name, self.prompt, self.made)
+        self.made = 0
