@@ -117,8 +117,8 @@ def main() -> None:
     kinds = [Kind(clients, stream) for stream in (False, True) for clients in (1, 16)]
     with tempfile.TemporaryDirectory(prefix="patchbay-overhead-") as folder:
         home = Path(folder) / "home"
-        settings = Settings("embedded", home, kv_cache=256 * 2**20)
-        servers = {OURS: patchbay(home, Path(folder) / "ours.log", "--kv-cache-mib", "256")}
+        settings = Settings("embedded", home, kv_cache=256 * 2**20, max_slots=4)
+        servers = {OURS: patchbay(home, Path(folder) / "ours.log", "--kv-cache-mib", "256", "--max-slots", "4")}
         try:
             servers[OURS].wait()
             servers[THEIRS] = vllm_server(settings, Path(folder) / "vllm.log").wait()

@@ -32,8 +32,8 @@ def build_app(runtime: Runtime) -> FastAPI:
     app = FastAPI(title="Patchbay", version=version("patchbay"), lifespan=lifespan, redoc_url=None, redirect_slashes=False)
     install(app)
     describe(app, has_keys=runtime.keyring is not None)
+    app.include_router(runtime.engine.routes(runtime.desk))  # first, as routes are tried in turn
     app.include_router(system_routes(runtime))
-    app.include_router(runtime.engine.routes(runtime.desk))
     app.include_router(model_routes(runtime))
     app.include_router(adapter_routes(runtime))
     app.include_router(evaluation_routes(runtime))

