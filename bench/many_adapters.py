@@ -4,7 +4,7 @@
 
 Every adapter says a word of its own (bench/codes.py), so an answer shows by itself which weights gave it; that, and the
 header that says so, are compared on every request of the run. Adapters and home are kept under --folder: a second run
-uploads nothing. What is compared runs interleaved, round by round:
+uploads nothing, and asks alone only who was not yet. What is compared runs interleaved, round by round:
 
 - Zipf traffic (exponent 1) over all adapters against the same prompts in Zipf traffic over five;
 - clients of hot adapters while others ask for cold ones, against the same while the others ask for more hot ones.
@@ -88,12 +88,17 @@ class Bench:
                     raise SystemExit(f"{_name(number)} was not taken: {response.status} {await response.text()}")
             bar.update()
 
-    async def alone(self) -> None:
-        """Each adapter asked by itself: that it says its own word is what all that follows leans on."""
-        for number in tqdm(range(len(self.adapters)), desc="each alone", unit="adapter"):
-            answer = await ask(self.http, self.server.url, _ask(number, f"alone {number}"))
-            if self.wrong(answer):
-                raise SystemExit(f"alone, {_name(number)} should say {self.adapters[number][1]!r}: {answer}")
+    async def alone(self, record: Path) -> None:
+        """Each adapter asked by itself: that it says its own word is what all that follows leans on. Once a version: `record` keeps which."""
+        heard = set(record.read_text(encoding="utf-8").split()) if record.is_file() else set()
+        with record.open("a", encoding="utf-8") as said:
+            for number in tqdm(range(len(self.adapters)), desc="each alone", unit="adapter"):
+                if self.versions[_name(number)] in heard:
+                    continue
+                answer = await ask(self.http, self.server.url, _ask(number, f"alone {number}"))
+                if self.wrong(answer):
+                    raise SystemExit(f"alone, {_name(number)} should say {self.adapters[number][1]!r}: {answer}")
+                print(self.versions[_name(number)], file=said, flush=True)
 
     async def loading(self, times: int) -> None:
         """Adapters that are not in the engine, loaded one after another over HTTP while nothing else is asked."""
@@ -250,7 +255,7 @@ async def run(server: Server, args: argparse.Namespace, adapters: Sequence[tuple
         bench = Bench(server, http, adapters)
         await bench.weigh("at the start")
         await bench.upload()
-        await bench.alone()
+        await bench.alone(args.folder / f"alone-{args.adapters}.txt")
         await bench.weigh("each asked once")
         await bench.loading(200)
         await bench.throughput(args.requests, args.rounds)
