@@ -2,8 +2,9 @@
 
     python -m bench.overhead [--rounds 12] [--seconds 4] [--out FILE.json]
 
-Both servers are up all the time and one is loaded at a time; a round loads both, in turn who is first. Rates and p50
-latencies are compared within a round, and the medians of the rounds' ratios are printed. What the two do beside answering (our metrics by
+Both servers are up all the time and one is loaded at a time. A round loads both, by slices that take turns: half a second
+each for one client, the whole time at once for many, who take a while to begin and end. Rates and p50 latencies are compared
+within a round, and the medians of the rounds' ratios are printed. What the two do beside answering (our metrics by
 adapter, the check of unknown fields, the header that says which weights answered) is part of what is measured.
 """
 
@@ -37,6 +38,10 @@ class Kind:
 
     clients: int
     stream: bool
+
+    def slices(self, seconds: float) -> int:
+        """In how many a round's load comes."""
+        return max(1, round(seconds / 0.5)) if self.clients == 1 else 1
 
     @property
     def name(self) -> str:
@@ -82,12 +87,15 @@ async def measure(urls: dict[str, str], kinds: list[Kind], rounds: int, seconds:
     found = {kind.name: Ratios() for kind in kinds}
     async with session(max(kind.clients for kind in kinds)) as http:
         for turn, kind in tqdm([(turn, kind) for turn in range(-1, rounds) for kind in kinds], desc="rounds", unit="load"):
-            loads = {}
-            for side in (OURS, THEIRS) if turn % 2 else (THEIRS, OURS):
-                ends = time.perf_counter() + seconds
-                loads[side] = await for_seconds(http, urls[side], asks(kind, tokens, turn), kind.clients, ends)
-                failed = [answer for answer in loads[side].answers if answer.status != 200]
-                if failed:
+            loads = {side: Load() for side in urls}
+            work = {side: asks(kind, tokens, turn) for side in urls}
+            slices = kind.slices(seconds)
+            for number in range(slices):
+                for side in (OURS, THEIRS) if (turn + number) % 2 else (THEIRS, OURS):
+                    ends = time.perf_counter() + seconds / slices
+                    loads[side] += await for_seconds(http, urls[side], work[side], kind.clients, ends)
+            for side, load in loads.items():
+                if failed := [answer for answer in load.answers if answer.status != 200]:
                     raise SystemExit(f"{side} answered {failed[0].status}: {failed[0].text}")
             if turn >= 0:
                 found[kind.name].add(loads)

@@ -51,6 +51,10 @@ class Load:
     seconds: float = 0.0
     answers: list[Answer] = field(default_factory=list)
 
+    def __add__(self, other: "Load") -> "Load":
+        """Both, one after the other."""
+        return Load(self.seconds + other.seconds, self.answers + other.answers)
+
     @property
     def rate(self) -> float:
         """Requests a second."""
