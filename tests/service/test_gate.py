@@ -1,12 +1,17 @@
 """A switch on a condition: met, or 409 and nothing has changed."""
 
 import asyncio
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+from typer.testing import CliRunner
 
+from service.client import Client
+from service.client_cli import app
+from tests.fake_service import FakeService
 from tests.service.conftest import Service, Start, until
 
 Adapters = Callable[[int], Path]
@@ -136,3 +141,35 @@ def test_a_requirement_that_is_none(start: Start, adapters: Adapters, require: d
             assert s.runtime.registry.state.adapter("a").live == one
 
     asyncio.run(story())
+
+
+def test_the_gate_on_the_command_line(adapters: Adapters, tmp_path: Path) -> None:
+    """`promote --gate` evaluates first. Of the fake engine, a row that wants a version's name is a row for that version."""
+    service = FakeService(tmp_path / "home").ready()
+    try:
+        one, two = (Client(str(service.http.base_url)).push(adapters(seed), "a")["version"] for seed in (1, 2))
+        data = tmp_path / "data.jsonl"
+
+        def promote(version: str, right: list[str], *options: str) -> str:
+            """What the command answers; and the rows are for those versions."""
+            rows = [{"prompt": str(n), "completion": f"a@{answer}"} for n, answer in enumerate(right)]
+            data.write_text("".join(json.dumps(row) + "\n" for row in rows))
+            url = ("--url", str(service.http.base_url))
+            done = CliRunner().invoke(app, ["promote", "a", version[:19], "--gate", str(data), *options, *url])
+            return done.output if done.exception is None else str(done.exception)
+
+        def live() -> str:
+            return str(service.http.get("/v1/adapters/a").json()["live"])
+
+        assert "less" not in promote(two, [two], "--metric", "accuracy", "--better-than", "1.0")
+        assert live() == one
+        assert "nothing was changed" in promote(two, [one, one, two], "--metric", "accuracy")
+        assert live() == one
+        assert "accuracy 1.0, a@" in promote(two, [two, two], "--metric", "accuracy")
+        assert live() == two
+        assert "--metric is None" in promote(one, [one])
+        assert "--better-than is 'alive'" in promote(one, [one], "--metric", "accuracy", "--better-than", "alive")
+        promote(one, [one, two], "--metric", "accuracy", "--better-than", "0.4")
+        assert live() == one
+    finally:
+        service.kill()
