@@ -22,6 +22,7 @@ demo: $(READY)
 test: $(READY) check
 	scripts/postgres
 	scripts/browser
+	scripts/prometheus
 	$(BIN)/python -m scripts.changed || $(BIN)/python -m pytest tests -q
 	@$(BIN)/python -m scripts.changed --keep
 

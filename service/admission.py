@@ -4,11 +4,13 @@ import time
 from dataclasses import dataclass
 
 from adapters.base import Base
-from adapters.errors import Busy, Unavailable
+from adapters.errors import Busy, PatchbayError, Unavailable
+from adapters.names import DEFAULT, split_model
 from adapters.registry import Registry
 from adapters.state import Version
 from service.caller import caller
 from service.engine.door import Engine
+from service.errors import STATUS
 from service.inference import INFERENCE, RETRY_AFTER, Target
 from service.metrics import Metrics
 from service.residency import Residency, Resident
@@ -83,6 +85,18 @@ class Desk:
     async def admit(self, model: str | None, route: str) -> Held:
         """A hold on what `model` means now; the version does not change under a request that is in."""
         began = time.monotonic()
+        try:
+            return await self._admit(model, route, began)
+        except PatchbayError as error:
+            self._metrics.request(self._label(model), route, STATUS[type(error)], time.monotonic() - began)
+            raise
+
+    def _label(self, model: str | None) -> str:
+        """What metrics call a request that was not let in; they leave out names that nobody knows."""
+        name = split_model(model or self._base.id)[0]
+        return (self._registry.state.default or self._base.id) if name == DEFAULT else name
+
+    async def _admit(self, model: str | None, route: str, began: float) -> Held:
         if self._engine.state != "ready":
             raise Unavailable(f"the engine is {self._engine.state}", retry_after=RETRY_AFTER)
         version = self._resolve(model)

@@ -11,6 +11,7 @@ from service.description import describe
 from service.drain import Draining
 from service.errors import install
 from service.guard import BodyLimit, LocalOnly
+from service.logs import RequestIds
 from service.routes.adapters import adapter_routes
 from service.routes.evaluations import evaluation_routes
 from service.routes.models import model_routes
@@ -44,6 +45,7 @@ def build_app(runtime: Runtime) -> FastAPI:
     else:
         app.add_middleware(LocalOnly)
     app.add_middleware(Draining, drain=runtime.drain)
+    app.add_middleware(RequestIds)
     return app
 
 

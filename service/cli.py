@@ -2,7 +2,6 @@
 
 import errno
 import importlib.metadata
-import logging
 import os
 import signal
 import socket
@@ -14,7 +13,8 @@ import typer
 
 from adapters.errors import BadInput, PortInUse, Unavailable
 from adapters.limits import Limits
-from service.settings import LOOPBACK, Settings, default_home, engine_environment
+from service.logs import set_up
+from service.settings import LOOPBACK, LogFormat, Settings, default_home, engine_environment
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -59,6 +59,10 @@ def serve(
     require_verified: Annotated[
         bool, typer.Option("--require-verified", help="Admit only adapters whose recorded probes were matched.")
     ] = False,
+    log_format: Annotated[LogFormat, typer.Option(help="text, or json: one object a line, one line a request.")] = "text",
+    otlp_endpoint: Annotated[
+        str | None, typer.Option(help="Send a trace of each request there: OTLP by gRPC, or by HTTP where the URL ends in /v1/traces.")
+    ] = None,
 ) -> None:
     """Serve one base with many adapters over HTTP, until Ctrl-C."""
     if host not in LOOPBACK and keys is None:
@@ -85,8 +89,10 @@ def serve(
         max_queue=max_queue,
         request_seconds=request_timeout,
         drain_seconds=drain_seconds,
+        otlp_endpoint=otlp_endpoint,
+        log_format=log_format,
     )
-    _enter_environment()
+    _enter_environment(otlp_endpoint)
     run(settings, _make_engine)
 
 
@@ -97,11 +103,11 @@ def _pair(text: str, option: str, form: str) -> tuple[str, str]:
     return key, value
 
 
-def _enter_environment() -> None:
+def _enter_environment(otlp_endpoint: str | None) -> None:
     """Starts this command once more with the libraries preloaded that the engine's processes need from their first moment."""
     if os.environ.get(_STARTED) == "1":
         return
-    environment = {**os.environ, **engine_environment(not _on_cpu()), _STARTED: "1"}
+    environment = {**os.environ, **engine_environment(not _on_cpu(), otlp_endpoint), _STARTED: "1"}
     os.execve(sys.executable, [sys.executable, *sys.argv], environment)
 
 
@@ -120,8 +126,7 @@ def run(settings: Settings, make_engine: "Callable[[Base, Settings, Spending], E
     from service.formats import require_servable
     from service.runtime import Runtime
 
-    logging.basicConfig(format="%(asctime)s %(levelname)s %(name)s: %(message)s", level=logging.WARNING)
-    logging.getLogger("patchbay").setLevel(logging.INFO)
+    set_up(settings.log_format)
     # Checks of uploads and pages of metrics run in threads beside the event loop: it need not wait 5 ms for its turn.
     sys.setswitchinterval(0.001)
     base = describe_base(resolve_base(settings.base), settings.base)

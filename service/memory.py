@@ -1,6 +1,34 @@
-"""Memory of the service's processes, as the system counts it."""
+"""Memory of the service's processes, as the system counts it, divided so that the parts add up."""
+
+import os
+from pathlib import Path
 
 import psutil
+
+# While there is no engine; a part that vanishes from a dashboard looks like a fault.
+_NONE = {"weights": 0, "kv_cache": 0, "adapters": 0}
+_CGROUP_LIMITS = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes")
+
+
+def divided(inside: dict[str, int], engine_pids: list[int]) -> dict[str, int]:
+    """Bytes by part: `inside` as the engine tells it (service.engine.door.Engine.memory), `frontend` this process, and
+    `engine` what its processes hold besides.
+
+    Without a device, the parts' sum is what the processes have resident.
+    """
+    processes = proportional_bytes(engine_pids)
+    held = 0 if "device" in inside else sum(inside.values())
+    return {**_NONE, **inside, "frontend": proportional_bytes([os.getpid()]), "engine": max(0, processes - held)}
+
+
+def limit() -> int:
+    """The most bytes that this machine, or the control group it runs in, lets the processes have."""
+    most = int(psutil.virtual_memory().total)
+    for name in _CGROUP_LIMITS:
+        path = Path(name)
+        if path.is_file() and (text := path.read_text().strip()).isdigit():
+            most = min(most, int(text))
+    return most
 
 
 def proportional_bytes(pids: list[int]) -> int:

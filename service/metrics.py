@@ -11,6 +11,7 @@ from prometheus_client import REGISTRY, CollectorRegistry, Counter, Gauge, Histo
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from adapters.errors import REASONS
 from service.exposition import Page
 from service.inference import INFERENCE
 
@@ -27,6 +28,7 @@ class Snapshot:
 
     engine_up: bool
     memory: dict[str, int]
+    memory_limit: int
     adapter_bytes: dict[str, int]
     resident: frozenset[str]
 
@@ -66,6 +68,8 @@ class Metrics:
         self.score = Gauge(
             "patchbay_evaluation_score", "Newest score of an adapter's evaluation.", ("adapter", "metric"), registry=self.registry
         )
+        for reason in REASONS:
+            self.refused.labels(reason)
         self.know(base_id)
 
     def know(self, label: str) -> None:
@@ -134,7 +138,9 @@ class _State(Collector):
         now = self._look()
         up = GaugeMetricFamily("patchbay_engine_up", "1 while the engine answers.")
         up.add_metric((), float(now.engine_up))
-        memory = GaugeMetricFamily("patchbay_memory_bytes", "Memory by part.", labels=("part",))
+        memory = GaugeMetricFamily("patchbay_memory_bytes", "Resident memory by part; the parts add up.", labels=("part",))
+        most = GaugeMetricFamily("patchbay_memory_limit_bytes", "Memory that the processes may have on this machine.")
+        most.add_metric((), now.memory_limit)
         for part, size in now.memory.items():
             memory.add_metric((part,), size)
         held = GaugeMetricFamily(
@@ -146,4 +152,4 @@ class _State(Collector):
         for name, size in now.adapter_bytes.items():
             held.add_metric((name,), size)
             resident.add_metric((name,), float(name in now.resident))
-        return iter((up, memory, held, resident))
+        return iter((up, memory, most, held, resident))

@@ -3,7 +3,6 @@
 import asyncio
 import fcntl
 import logging
-import os
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -22,7 +21,7 @@ from service.formats import weight_bits, weights_format
 from service.given import check_folders, take_folders
 from service.keyring import Keyring
 from service.lifecycle import Lifecycle
-from service.memory import proportional_bytes
+from service.memory import divided, limit
 from service.metrics import Metrics, Snapshot
 from service.settings import Settings
 from service.spending import Spending
@@ -76,6 +75,7 @@ class Runtime:
         self.on_failure: Callable[[], None] = lambda: None
         self.lifecycle.sweep()
         check_folders(self.lifecycle, settings.adapters)
+        self._memory_limit = limit()
         self.metrics.watch(self._snapshot)
 
     async def in_thread(self, call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
@@ -138,14 +138,9 @@ class Runtime:
         for version in residency.versions():
             sizes[version.name] = sizes.get(version.name, 0) + version.tensor_bytes
         live = (a.live_version for a in self.registry.state.adapters.values())
-        memory = {
-            **self.engine.memory(),
-            "adapters": sum(sizes.values()),
-            "frontend": proportional_bytes([os.getpid()]),
-            "engine": proportional_bytes(self.engine.process_ids()),
-        }
+        memory = divided(self.engine.memory(), self.engine.process_ids())
         resident = frozenset(v.name for v in live if v is not None and residency.is_resident(v))
-        return Snapshot(self.is_ready, memory, sizes, resident)
+        return Snapshot(self.is_ready, memory, self._memory_limit, sizes, resident)
 
 
 def _lock_home(home: Path) -> IO[str]:

@@ -4,9 +4,11 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Literal
 
 from adapters.limits import Limits
 
+LogFormat = Literal["text", "json"]
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 
@@ -35,6 +37,8 @@ class Settings:
     request_seconds: float = 600.0
     drain_seconds: float = 30.0
     evaluation_concurrency: int = 8
+    otlp_endpoint: str | None = None
+    log_format: LogFormat = "text"
     database_url: str | None = field(default=None, repr=False)
     require_verified: bool = False
 
@@ -52,8 +56,9 @@ def default_home() -> Path:
     return (Path(data) if data else Path.home() / ".local" / "share") / "patchbay"
 
 
-def engine_environment(has_gpu: bool) -> dict[str, str]:
+def engine_environment(has_gpu: bool, otlp_endpoint: str | None = None) -> dict[str, str]:
     """What the engine's processes need to find in their environment; nothing in it phones home."""
+    protocol = "http/protobuf" if otlp_endpoint and otlp_endpoint.endswith("/v1/traces") else "grpc"
     wanted = {
         "VLLM_NO_USAGE_STATS": "1",
         "DO_NOT_TRACK": "1",
@@ -62,6 +67,7 @@ def engine_environment(has_gpu: bool) -> dict[str, str]:
         "VLLM_LOGGING_LEVEL": os.environ.get("VLLM_LOGGING_LEVEL", "WARNING"),
         "VLLM_WORKER_MULTIPROC_METHOD": "spawn",
         "TOKENIZERS_PARALLELISM": "false",
+        "OTEL_EXPORTER_OTLP_TRACES_PROTOCOL": os.environ.get("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", protocol),
     }
     if not has_gpu:
         wanted["LD_PRELOAD"] = ":".join(_preloads())

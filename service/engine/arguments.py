@@ -46,6 +46,8 @@ def engine_options(base: Base, settings: Settings) -> list[str]:
     line = ["--model", str(base.path), "--served-model-name", base.id, "--enable-lora", "--fingerprint-mode", "none"]
     line += ["--max-loras", str(settings.max_slots), "--max-lora-rank", str(_served_rank(settings.limits.rank))]
     line += ["--max-cpu-loras", str(max(settings.max_resident, settings.max_slots))]
+    if settings.otlp_endpoint:
+        defaults["otlp_traces_endpoint"] = settings.otlp_endpoint
     for key, value in (defaults | given).items():
         line += _option(key, value)
     return line

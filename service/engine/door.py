@@ -59,7 +59,8 @@ class Engine(Protocol):
         """The engine's processes, this one not among them."""
 
     def memory(self) -> dict[str, int]:
-        """Bytes of what the engine itself laid out: weights and kv_cache, and device where there is one."""
+        """Bytes of weights, kv_cache and adapters, as the engine's processes hold them; where there is a device, they lie
+        there, and `device` is what is taken of it besides."""
 
     def routes(self, admission: Admission) -> APIRouter:
         """OpenAI's inference routes."""

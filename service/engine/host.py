@@ -28,6 +28,7 @@ from evaluation.rows import Row
 from evaluation.tokens import EncodedRow, encode_prompt, encode_row
 from service.engine.arguments import engine_arguments
 from service.engine.door import EngineState
+from service.engine.footprint import ASK
 from service.engine.measured import BoundedStats, MeasuredLLM, Observer
 from service.engine.openai import openai_routes
 from service.engine.version import EngineVersion
@@ -35,6 +36,8 @@ from service.inference import RETRY_AFTER, Admission
 from service.settings import Settings
 
 _POLL = 0.25
+# Seconds between looks at the worker's memory: each takes its thread a millisecond for a gigabyte of cache.
+_LOOK_AT_MEMORY = 5.0
 
 
 class VllmEngine:
@@ -50,6 +53,8 @@ class VllmEngine:
         self._observer = observer
         self._llm: MeasuredLLM | None = None
         self._number = 0
+        self._footprint: dict[str, int] = {}
+        self._watching: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
         """Builds (or builds again) the engine; on failure `state` is failed, `failure` says why, and the error goes on."""
@@ -68,6 +73,7 @@ class VllmEngine:
         self.state = "ready"
         await self._warm_up()
         self._llm.observer = self._observer  # only now: a warm-up is no one's request
+        self._watching = asyncio.create_task(self._watch_memory(self._llm))
         freeze_gc_heap()
 
     async def _warm_up(self) -> None:
@@ -84,6 +90,8 @@ class VllmEngine:
     async def stop(self) -> None:
         """Ends the engine's processes."""
         self.state = "stopped"
+        if self._watching is not None:
+            self._watching.cancel()
         if self._llm is not None:
             await asyncio.to_thread(self._llm.shutdown)
 
@@ -175,10 +183,13 @@ class VllmEngine:
         return [child.pid for child in psutil.Process().children(recursive=True)]
 
     def memory(self) -> dict[str, int]:
-        """Bytes laid out: the base's weights as stored, the KV cache as configured, the device's memory in use where there is one."""
-        parts = {"weights": sum(path.stat().st_size for path in self._base.path.glob("*.safetensors"))}
-        parts["kv_cache"] = int(self._args.kv_cache_memory_bytes)
-        return parts
+        """As the worker told it last, at most `_LOOK_AT_MEMORY` seconds ago; nothing while there is none."""
+        return dict(self._footprint) if self.state == "ready" else {}
+
+    async def _watch_memory(self, llm: MeasuredLLM) -> None:
+        while not llm.errored:
+            self._footprint = (await llm.collective_rpc(ASK))[0]
+            await asyncio.sleep(_LOOK_AT_MEMORY)
 
     def routes(self, admission: Admission) -> APIRouter:
         """OpenAI's inference routes, answered by vLLM's own handlers."""

@@ -1,0 +1,72 @@
+"""What lies in the memory of the engine's worker: asked of it by name, as every process of the engine runs our plugin."""
+
+import ctypes
+import mmap
+from collections.abc import Iterable
+from typing import Any
+
+import torch
+
+ASK = "patchbay_footprint"
+
+
+def install() -> None:
+    """Workers answer to ASK from now on."""
+    from vllm.v1.worker.worker_base import WorkerBase
+
+    setattr(WorkerBase, ASK, footprint)
+
+
+def footprint(worker: Any) -> dict[str, int]:
+    """Bytes of the base's weights, of the KV cache's pages that were ever written, and of the adapters.
+
+    With a device, they lie there, and `device` is what torch took of it besides.
+    """
+    runner = worker.model_runner
+    parts = {
+        "weights": _bytes(runner.model.parameters()),
+        "kv_cache": sum(resident(pointer, size) if is_host else size for pointer, size, is_host in _storages(runner.kv_caches)),
+        "adapters": _bytes(_matrices(runner)),
+    }
+    if worker.device.type == "cuda":
+        parts["device"] = max(0, torch.cuda.memory_reserved(worker.device) - sum(parts.values()))
+    return parts
+
+
+def _storages(tensors: Iterable[torch.Tensor]) -> set[tuple[int, int, bool]]:
+    """Address, bytes and whether it is host memory; shared ones once."""
+    found = ((tensor.untyped_storage(), tensor.device.type == "cpu") for tensor in tensors)
+    return {(storage.data_ptr(), storage.nbytes(), is_host) for storage, is_host in found}
+
+
+def _bytes(tensors: Iterable[torch.Tensor]) -> int:
+    return sum(size for _, size, _ in _storages(tensors))
+
+
+def _matrices(runner: Any) -> list[torch.Tensor]:
+    """Every loaded adapter's, as vLLM read them and as they are laid out for the products (service.engine.slots)."""
+    manager = getattr(runner, "lora_manager", None)
+    adapters = manager._adapter_manager._registered_adapters.cache.values() if manager else ()
+    found: list[torch.Tensor] = []
+    for adapter in adapters:
+        for lora in adapter.loras.values():
+            for part in (lora.lora_a, lora.lora_b):
+                found += [tensor for tensor in (part if isinstance(part, list) else [part]) if tensor is not None]
+        for weights in getattr(adapter, "laid_out", {}).values():
+            found += [weights.a, weights.flat] if weights is not None else []
+    return found
+
+
+def resident(pointer: int, size: int) -> int:
+    """Bytes of an address range that have pages: memory that was set aside and never written has none."""
+    first = pointer // mmap.PAGESIZE * mmap.PAGESIZE
+    pages = -(-(pointer + size - first) // mmap.PAGESIZE)
+    states = (ctypes.c_ubyte * pages)()
+    if ctypes.CDLL(None, use_errno=True).mincore(ctypes.c_void_p(first), ctypes.c_size_t(pages * mmap.PAGESIZE), states) != 0:
+        return size  # a system that does not tell
+    touched = bytes(states).translate(_LOWEST).count(1)
+    return min(size, touched * mmap.PAGESIZE)
+
+
+# The lowest bit says that the page is there; the others are nobody's business.
+_LOWEST = bytes(n & 1 for n in range(256))
