@@ -102,7 +102,7 @@ REASONS = (
     "bad_alpha", "bad_config", "bad_json", "bad_pattern", "bad_probes", "bad_rank", "bad_run", "bad_safetensors", "base_mismatch",
     "base_weights", "damaged_archive", "duplicate_file", "empty_archive", "engine_refused", "file_not_allowed", "file_too_large",
     "missing_file", "missing_tensor", "no_effect", "no_tensors", "not_a_plain_file", "not_finite", "not_what_it_says", "path_escapes",
-    "probe_mismatch", "rank_too_large", "several_folders", "too_large", "unexpected_tensor", "unknown_module", "unsupported_feature",
+    "probe_mismatch", "rank_too_large", "several_folders", "template_mismatch", "too_large", "unexpected_tensor", "unknown_module", "unsupported_feature",
     "unsupported_peft_type", "unsupported_task", "untargeted_module", "unverified", "wrong_dtype", "wrong_kind", "wrong_shape",
 )  # fmt: skip
 

@@ -6,6 +6,7 @@ import re
 import time
 import uuid
 from contextvars import ContextVar
+from datetime import UTC, datetime
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -23,12 +24,10 @@ _QUIET = ("/metrics", "/health", "/ready")
 class JsonLines(logging.Formatter):
     """One object a line: time (UTC), level, logger, message, and what the record carries besides."""
 
-    converter = time.gmtime
-
     def format(self, record: logging.LogRecord) -> str:
         """The line."""
         fields: dict[str, object] = {
-            "time": f"{self.formatTime(record, '%Y-%m-%dT%H:%M:%S')}.{int(record.msecs):03d}Z",
+            "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
             "level": record.levelname.lower(),
             "logger": record.name,
             "message": record.getMessage(),
