@@ -61,7 +61,8 @@ def serve(
     ] = False,
     log_format: Annotated[LogFormat, typer.Option(help="text, or json: one object a line, one line a request.")] = "text",
     otlp_endpoint: Annotated[
-        str | None, typer.Option(help="Send a trace of each request there: OTLP by gRPC, or by HTTP where the URL ends in /v1/traces.")
+        str | None,
+        typer.Option(help="Send a trace of each request there: OTLP by gRPC, or by HTTP where the URL ends in /v1/traces."),
     ] = None,
 ) -> None:
     """Serve one base with many adapters over HTTP, until Ctrl-C."""

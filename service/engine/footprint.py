@@ -24,7 +24,7 @@ def footprint(worker: Any) -> dict[str, int]:
     """
     runner = worker.model_runner
     parts = {
-        "weights": _bytes(runner.model.parameters()),
+        "weights": _bytes(runner.get_model().parameters()),
         "kv_cache": sum(resident(pointer, size) if is_host else size for pointer, size, is_host in _storages(runner.kv_caches)),
         "adapters": _bytes(_matrices(runner)),
     }

@@ -1,6 +1,7 @@
 """vLLM in this process: built off the event loop, asked for tokens and scores, told which adapters to hold."""
 
 import asyncio
+import contextlib
 import gc
 import os
 import time
@@ -187,9 +188,11 @@ class VllmEngine:
         return dict(self._footprint) if self.state == "ready" else {}
 
     async def _watch_memory(self, llm: MeasuredLLM) -> None:
-        while not llm.errored:
-            self._footprint = (await llm.collective_rpc(ASK))[0]
-            await asyncio.sleep(_LOOK_AT_MEMORY)
+        with contextlib.suppress(EngineDeadError):
+            while not llm.errored:
+                workers = await llm.collective_rpc(ASK)
+                self._footprint = {part: sum(told[part] for told in workers) for part in workers[0]}
+                await asyncio.sleep(_LOOK_AT_MEMORY)
 
     def routes(self, admission: Admission) -> APIRouter:
         """OpenAI's inference routes, answered by vLLM's own handlers."""

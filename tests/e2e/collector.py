@@ -14,7 +14,7 @@ class Collector:
         spans: list[Span] = []
 
         class Handler(BaseHTTPRequestHandler):
-            def do_POST(self) -> None:  # noqa: N802, the name is http.server's
+            def do_POST(self) -> None:
                 sent = ExportTraceServiceRequest.FromString(self.rfile.read(int(self.headers["content-length"])))
                 spans.extend(span for resource in sent.resource_spans for scope in resource.scope_spans for span in scope.spans)
                 self.send_response(200)

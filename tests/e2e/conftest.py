@@ -11,6 +11,7 @@ import pytest
 from openai import OpenAI
 
 from service.client import Client
+from tests.e2e.collector import Collector
 from training.samples import write_samples
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -85,8 +86,16 @@ def runs(work: Path, samples: Path) -> dict[str, Path]:
 
 
 @pytest.fixture(scope="session")
-def service(work: Path, runs: dict[str, Path]) -> Iterator[Process]:
-    process = Process(work / "home", "--max-slots", "2", "--adapter", f"given={runs['describe']}")
+def collector() -> Iterator[Collector]:
+    started = Collector()
+    yield started
+    started.stop()
+
+
+@pytest.fixture(scope="session")
+def service(work: Path, runs: dict[str, Path], collector: Collector) -> Iterator[Process]:
+    observed = ("--otlp-endpoint", collector.endpoint, "--log-format", "json")
+    process = Process(work / "home", "--max-slots", "2", "--adapter", f"given={runs['describe']}", *observed)
     try:
         answer = httpx.get(f"{process.url}/health")
         assert answer.status_code == 200, "it answers while the engine starts"
