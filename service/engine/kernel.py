@@ -48,13 +48,12 @@ class Kernel:
     lanes: int
     add: dict[torch.dtype, Add]
 
-    def panels(self, matrix: torch.Tensor) -> torch.Tensor:
-        """(depth, columns) as panels of (depth, lanes) one after another, flat; zeros fill the last."""
-        depth, columns = matrix.shape
-        count = -(-columns // self.lanes)
-        padded = torch.zeros(depth, count * self.lanes, dtype=matrix.dtype)
-        padded[:, :columns] = matrix
-        return padded.view(depth, count, self.lanes).transpose(0, 1).reshape(-1)
+    def panels(self, columns: torch.Tensor) -> torch.Tensor:
+        """A matrix given by its columns (columns, depth) as panels of (depth, lanes) one after another, flat; zeros fill the last."""
+        missing = -len(columns) % self.lanes
+        if missing:
+            columns = torch.cat([columns, columns.new_zeros(missing, columns.shape[1])])
+        return columns.reshape(len(columns) // self.lanes, self.lanes, columns.shape[1]).transpose(1, 2).reshape(-1)
 
 
 def ints(values: Sequence[int]) -> ctypes.Array[ctypes.c_int32]:

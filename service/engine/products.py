@@ -103,7 +103,7 @@ class Weights:
         if not any(ranks):
             return None
         whole, native = torch.cat(list(a)), kernel.kernel()
-        panels = None if native is None else (native.panels(whole.t()), torch.cat([native.panels(right.t()) for right in b]))
+        panels = None if native is None else (native.panels(whole), torch.cat([native.panels(right) for right in b]))
         return cls(whole, tuple(right.contiguous() for right in b), ranks, panels)
 
 

@@ -51,6 +51,6 @@ def test_panels_lie_one_after_another() -> None:
     made = kernel.kernel()
     assert made is not None
     matrix = torch.arange(2.0 * (made.lanes + 1)).view(2, made.lanes + 1)
-    flat = made.panels(matrix)
+    flat = made.panels(matrix.t())
     assert torch.equal(flat[: made.lanes], matrix[0, : made.lanes])
     assert flat[2 * made.lanes :].count_nonzero() == 2  # of the last panel one column is filled
