@@ -102,15 +102,15 @@ def test_an_interrupted_training_goes_on(samples: Path, tmp_path: Path) -> None:
 
 def test_a_quantized_and_a_fully_trained_base_serve(samples: Path, runs: dict[str, Path], work: Path) -> None:
     """GPTQ of the base takes the base's adapters; a fully trained base is a base of its own."""
-    made = patchbay("quantize", "--base", "embedded", "--method", "gptq", "--out", work / "gptq", "--json")
+    made = patchbay("quantize", "--base", "embedded", "--method", "gptq", "--out", work / "four-bits", "--json")
     assert made.returncode == 0, made.stderr[-2000:]
     sizes = json.loads(made.stdout)["weight_bytes"]
     assert sizes["after"] < sizes["before"]
-    process = Process(work / "home-gptq", "--base", str(work / "gptq"), "--adapter", f"route={runs['one']}").ready()
+    process = Process(work / "home-gptq", "--base", str(work / "four-bits"), "--adapter", f"route={runs['one']}").ready()
     try:
         manifest = process.client.call("GET", "/v1/adapters/route")["versions"][0]
         assert manifest["status"] == "verified"
-        answer = httpx.post(f"{process.url}/v1/completions", json={"model": "gptq", "prompt": "x", "max_tokens": 4})
+        answer = httpx.post(f"{process.url}/v1/completions", json={"model": "four-bits", "prompt": "x", "max_tokens": 4})
         assert answer.status_code == 200
     finally:
         process.stop()
