@@ -195,7 +195,8 @@ def test_sigterm_under_load(keyed: Process, keys: Keys) -> None:
     assert keyed.process.returncode == 0
     assert took < 20 + 10, "drain-seconds, and what ending the engine may take"
     assert streamed[-1] == "data: [DONE]"
-    before = [outcome for began, outcome in seen if began < at]
+    # A request that leaves here in the last instant may arrive after the signal.
+    before = [outcome for began, outcome in seen if began < at - 0.5]
     after = [outcome for began, outcome in seen if began >= at]
     assert before
     assert set(before) == {200}
