@@ -39,7 +39,8 @@ def test_memory_adds_up(service: Process) -> None:
     parts, whole = memory(service), resident(service)
     assert abs(sum(parts.values()) - whole) < 0.1 * whole, (parts, whole)
     stored = sum(path.stat().st_size for path in describe_base(resolve_base("embedded")).path.glob("*.safetensors"))
-    assert 0.9 * stored < parts["weights"] < 1.5 * stored
+    # Twice what is stored where the processor has no bfloat16 products, and the engine computes in float32.
+    assert 0.9 * stored < parts["weights"] < 2.5 * stored
     assert 0 < parts["kv_cache"] <= 129 * MIB
     assert 0 < parts["adapters"] < 40 * MIB
     assert parts["engine"] > 100 * MIB
