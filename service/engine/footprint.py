@@ -23,8 +23,9 @@ def footprint(worker: Any) -> dict[str, int]:
     With a device, they lie there, and `device` is what torch took of it besides.
     """
     runner = worker.model_runner
+    model = runner.get_model()
     parts = {
-        "weights": _bytes(runner.get_model().parameters()),
+        "weights": _bytes(model.parameters()) + _packed(model),
         "kv_cache": sum(resident(pointer, size) if is_host else size for pointer, size, is_host in _storages(runner.kv_caches)),
         "adapters": _bytes(_matrices(runner)),
     }
@@ -41,6 +42,17 @@ def _storages(tensors: Iterable[torch.Tensor]) -> set[tuple[int, int, bool]]:
 
 def _bytes(tensors: Iterable[torch.Tensor]) -> int:
     return sum(size for _, size, _ in _storages(tensors))
+
+
+def _packed(model: Any) -> int:
+    """Bytes of the linear layers whose weight the CPU's products keep in a layout of their own, and left empty in the layer."""
+    # A layer under an adapter hands on what its base layer has, and would count twice.
+    layers = [m for m in model.modules() if hasattr(m, "input_size_per_partition") and not hasattr(m, "base_layer")]
+    return sum(
+        layer.output_size_per_partition * layer.input_size_per_partition * layer.weight.itemsize
+        for layer in layers
+        if layer.weight.numel() == 0
+    )
 
 
 def _matrices(runner: Any) -> list[torch.Tensor]:
