@@ -3,6 +3,7 @@
 import json
 import time
 from pathlib import Path
+from typing import Any
 
 import httpx
 import psutil
@@ -60,11 +61,21 @@ def test_a_real_prometheus_reads_ours_and_the_engines_own(service: Process, tmp_
         prometheus.stop()
 
 
+def the_line_of(request_id: str, service: Process) -> dict[str, Any]:
+    """What the log says of a request: it is written when the answer has gone out, so it may come a moment later."""
+    ends = time.monotonic() + 20
+    while True:
+        lines = [json.loads(line) for line in service.log.read_text().splitlines() if line.startswith("{") and line.endswith("}")]
+        if found := [line for line in lines if line.get("request_id") == request_id]:
+            return found[0]
+        assert time.monotonic() < ends, service.log.read_text()[-2000:]
+        time.sleep(0.1)
+
+
 def test_a_request_is_in_the_log_and_in_the_traces(service: Process, collector: Collector) -> None:
     answer = ask(service, "given", **{"X-Request-Id": "traced-1"})
     assert answer.headers["X-Request-Id"] == "traced-1"
-    lines = [json.loads(line) for line in service.log.read_text().splitlines() if line.startswith("{")]
-    logged = next(line for line in lines if line.get("request_id") == "traced-1")
+    logged = the_line_of("traced-1", service)
     assert logged["adapter"] == answer.headers["X-Patchbay-Adapter"]
     assert "count to a hundred" not in service.log.read_text()
     ends = time.monotonic() + 20

@@ -103,7 +103,7 @@ def test_default_route_pin_unload_and_delete(site: Site, visit: Open, uploaded: 
     expect(card(page, "route").get_by_text("pinned")).to_be_visible()
     card(page, "route").get_by_role("button", name="Unpin route").click()
     card(page, "route").get_by_role("button", name="Unload route").click()
-    expect(card(page, "route").get_by_role("button", name="Load route")).to_be_visible()
+    expect(card(page, "route").get_by_role("button", name="Load route", exact=True)).to_be_visible()
     assert site.engine.held == {}
     card(page, "route").get_by_role("button", name="Delete route").click()
     page.get_by_role("dialog").get_by_role("button", name="Keep it").click()
