@@ -2,7 +2,7 @@
 
 import io
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from matplotlib import rc_context
@@ -10,6 +10,7 @@ from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 
 ACCENT, WARN = "#3b76d6", "#d2603a"
+COLOURS = (ACCENT, WARN, "#4a9d6b", "#a56cc1", "#c9a227", "#7f8c99")
 # A colour of no plot: it is written in the SVG where the page's own text colour is meant.
 _TEXT = "#123456"
 _STYLE = {"svg.fonttype": "none", "svg.hashsalt": "patchbay", "font.size": 9, "font.family": "sans-serif"}
@@ -41,6 +42,77 @@ def bars(names: Sequence[str], values: Sequence[float], *, title: str, x: str) -
         axes.invert_yaxis()
         axes.margins(y=0.01)
         return _svg(figure, title)
+
+
+def intervals(
+    points: Sequence[tuple[str, float, float, float]],
+    *,
+    title: str,
+    x: str,
+    before: Sequence[float | None] = (),
+    names: tuple[str, str] = ("before", "after"),
+) -> str:
+    """A figure (name, value, low, high) a line, with its interval; `before` are hollow points on the same lines."""
+    with rc_context(_STYLE):
+        figure, axes = _figure(title, x, "", height=0.9 + 0.25 * len(points))
+        places = range(len(points))
+        values = [value for _, value, _, _ in points]
+        # An interval of resamples need not hold the figure itself.
+        around = [[max(0.0, v - low) for _, v, low, _ in points], [max(0.0, high - v) for _, v, _, high in points]]
+        axes.errorbar(values, places, xerr=around, fmt="o", color=ACCENT, markersize=4, capsize=3, label=names[1])
+        if before:
+            shown = [(value, place) for value, place in zip(before, places, strict=True) if value is not None]
+            axes.plot(*zip(*shown, strict=True), "o", color=WARN, markersize=5, fillstyle="none", label=names[0])
+            _legend(axes)
+        axes.set_yticks(places, [_short(name) for name, *_ in points])
+        axes.set_ylim(len(points) - 0.5, -0.5)
+        return _svg(figure, title)
+
+
+def curves(lines: Mapping[str, Sequence[tuple[float, float]]], *, title: str, x: str, y: str) -> str:
+    """One line a name, through its points, on a logarithmic axis: a loss falls fast and then by little."""
+    with rc_context(_STYLE):
+        figure, axes = _figure(title, x, y)
+        for (name, line), colour in zip(lines.items(), COLOURS * len(lines), strict=False):
+            axes.plot(*zip(*line, strict=True), color=colour, linewidth=1.3, label=_short(name))
+        axes.set_yscale("log")
+        axes.yaxis.set_major_formatter("{x:g}")
+        axes.yaxis.set_minor_formatter("")
+        _legend(axes)
+        return _svg(figure, title)
+
+
+def scatter(points: Sequence[tuple[str, float, float]], *, title: str, x: str, y: str, log: bool = False) -> str:
+    """Points with their names beside them, where they have one."""
+    with rc_context(_STYLE):
+        figure, axes = _figure(title, x, y)
+        axes.plot([a for _, a, _ in points], [b for _, _, b in points], "o", color=ACCENT, markersize=5)
+        for name, a, b in points:
+            axes.annotate(_short(name), (a, b), xytext=(5, 4), textcoords="offset points", color=_TEXT, fontsize=8)
+        if log:
+            axes.set_xscale("log")
+            axes.xaxis.set_major_formatter("{x:g}")
+            axes.xaxis.set_minor_formatter("")
+        axes.margins(x=0.18, y=0.15)
+        return _svg(figure, title)
+
+
+def stacked(names: Sequence[str], parts: Mapping[str, Sequence[float]], *, title: str, x: str) -> str:
+    """One horizontal bar a name, made of its parts, the first name on top."""
+    with rc_context(_STYLE):
+        figure, axes = _figure(title, x, "", height=1.0 + 0.28 * max(3, len(names)))
+        left = [0.0] * len(names)
+        for (part, sizes), colour in zip(parts.items(), COLOURS * len(parts), strict=False):
+            axes.barh(range(len(names)), sizes, left=left, color=colour, height=0.7, label=_short(part))
+            left = [a + b for a, b in zip(left, sizes, strict=True)]
+        axes.set_yticks(range(len(names)), [_short(name) for name in names])
+        axes.invert_yaxis()
+        _legend(axes)
+        return _svg(figure, title)
+
+
+def _legend(axes: Any) -> None:
+    axes.legend(fontsize=8, frameon=False, labelcolor=_TEXT, loc="center left", bbox_to_anchor=(1.0, 0.5))
 
 
 def _short(name: str) -> str:

@@ -98,19 +98,30 @@ def quantize(
 
 
 def report(
-    runs: Annotated[list[Path], typer.Argument(help="Run folders, and JSON files of evaluations or load tests.")],
-    out: Annotated[Path | None, typer.Option(help="Markdown file; without it the report is printed.")] = None,
+    runs: Annotated[
+        list[Path],
+        typer.Argument(
+            help="Folders of runs, sweeps and bases, JSON results, histories, a project file (YAML); or a folder that holds such."
+        ),
+    ],
+    lang: Annotated[str, typer.Option(help="en or pt.")] = "en",
+    out: Annotated[
+        Path | None,
+        typer.Option(help="Markdown file; the page is written beside it as .html. Without it the Markdown is printed."),
+    ] = None,
 ) -> None:
-    """Render run folders and scores as one Markdown report."""
-    from training.report import render
+    """Render the notebook of a week of experiments from records alone; a cell without a record names the command that fills it."""
+    from training.notebook.language import Language
+    from training.notebook.records import read_records
+    from training.notebook.render import markdown, sections, write
 
-    text = render(runs)
+    language = Language(lang)
+    found = sections(read_records(runs), language)
     if out is None:
-        typer.echo(text)
-    else:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        out.write_text(text, encoding="utf-8")
-        typer.echo(str(out))
+        typer.echo(markdown(found, language))
+        return
+    for path in write(found, language, out):
+        typer.echo(str(path))
 
 
 def samples(out: Annotated[Path, typer.Option(help="Folder to write the three tasks into.")], seed: Seed = 7) -> None:

@@ -1,0 +1,163 @@
+"""The notebook: every figure from a record, every empty cell with its command, in either language, and no markup of a stranger."""
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from typer.testing import CliRunner
+
+import patchbay
+from adapters.errors import BadInput, NotFound
+from tests.training.notebook import made
+from training.notebook.language import LANGUAGES, Language
+from training.notebook.records import Records, read_records
+from training.notebook.render import markdown, page, sections, write
+
+
+class Listening(Language):
+    """Remembers which phrases were asked for."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(name)
+        self.asked: set[str] = set()
+
+    def __call__(self, key: str, **values: Any) -> str:
+        self.asked.add(key)
+        return super().__call__(key, **values)
+
+
+def text(records: list[dict[str, Any]], lang: str = "en") -> str:
+    language = Language(lang)
+    return markdown(sections(Records(records), language), language)
+
+
+def test_languages_have_the_same_phrases_with_the_same_blanks() -> None:
+    blanks = {
+        name: {key: set(re.findall(r"{(\w+)}", phrase)) for key, phrase in Language(name).phrases.items()} for name in LANGUAGES
+    }
+    assert set(blanks) == {"en", "pt"}
+    assert blanks["en"] == blanks["pt"]
+
+
+def test_no_phrase_is_unused() -> None:
+    language = Listening("en")
+    for records in (made.everything(), []):
+        markdown(sections(Records(records), language), language)
+    page([], language)
+    assert language.asked == set(language.phrases)
+
+
+@pytest.mark.parametrize("lang", LANGUAGES)
+def test_nothing_given_says_which_commands_fill_it(lang: str) -> None:
+    found = text([], lang)
+    for command in ("train", "evaluate", "sweep", "compare", "quantize", "data check", "evaluate --watch"):
+        assert f"→ `patchbay {command} " in found, command
+    assert "☑" not in found
+
+
+def test_figures_are_those_of_the_records() -> None:
+    found = text(made.everything())
+    assert "| route | accuracy | 60 | 0.2 | 0.9 | 0.8 – 0.95 | +0.7 [+0.6, +0.8] | 0.001 | better |" in found
+    assert "| q_proj | 2 | 256 × 256 | 8 × 256 | 256 × 8 | 4,096 | 8,192 | 6.25 % |" in found
+    assert "| rs | 8 | 16 | 5.657 (α/√r) | 4,096 | 1,004,096 | 0.408 % |" in found
+    assert "| rank | 4 → 0.5; 8 → 0.4 | **8** | 75 % |" in found
+    assert "| lr | 0.001 → 0.5; 0.01 → pruned | **0.003** | 25 % |" in found
+    assert "rank: 8\nlr: 0.003\n```" in found
+    assert "| LoRA | 61.5 s |" not in found
+    assert "| LoRA | 60 s | 0.25 EUR + 0.5 | 34 | 50 ms | 0.4 [0.2, 0.6] | data that changes |" in found
+    assert "| gptq | b4 | 12.4 | 6.676 | 46.2 % |" in found
+    assert "one every 60 min (median)" in found
+    assert "training: full | ☑ | whole |" in found
+
+
+def test_portuguese_has_its_own_words_and_marks() -> None:
+    found = text(made.everything(), "pt")
+    assert "## Dia 3 · Primeiro fine-tuning" in found
+    assert "| route | accuracy | 60 | 0,2 | 0,9 | 0,8 – 0,95 | +0,7 [+0,6, +0,8] | 0,001 | melhor |" in found
+    assert "1.004.096" in found
+
+
+def test_what_models_say_is_shown_as_text() -> None:
+    asked = "<script>alert(1)</script> | **x** `y`\n# z"
+    records = [made.run(), made.evaluation(asked=asked)]
+    language = Language("en")
+    found = sections(Records(records), language)
+    html = page(found, language)
+    assert "<script" not in html
+    assert "&lt;script&gt;alert(1)&lt;/script&gt; | **x** `y` # z" in html
+
+
+@pytest.fixture(scope="module")
+def written(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """The Markdown and the page of everything; drawing takes seconds, so once."""
+    language = Language("en")
+    folder = tmp_path_factory.mktemp("notebook")
+    out, html = write(sections(Records(made.everything()), language), language, folder / "deep" / "notebook.md")
+    return out, html
+
+
+def test_the_page_loads_nothing_and_has_its_plots(written: tuple[Path, Path]) -> None:
+    html = written[1].read_text()
+    assert html.startswith("<!doctype html>")
+    assert not re.search(r'(src|href)="(?!#)', html)
+    for title in ("accuracy before and after", "Training of route", "Importance of the hyperparameters", "Tokens a row"):
+        assert title in html
+    assert html.count("<svg") >= 8
+
+
+def test_the_markdown_has_its_plots_beside_it(written: tuple[Path, Path]) -> None:
+    pictures = re.findall(r"!\[.*?\]\((.*?)\)", written[0].read_text())
+    assert pictures
+    assert all((written[0].parent / picture).read_text().startswith("<svg") for picture in pictures)
+
+
+def test_the_project_file_is_checked(tmp_path: Path) -> None:
+    path = tmp_path / "project.yaml"
+    path.write_text(yaml.safe_dump({"kind": "project", "title": "T", "problems": "p"}))
+    with pytest.raises(BadInput, match="problems.*a project has kind, title"):
+        read_records([path])
+    path.write_text(yaml.safe_dump({"kind": "project", "title": "T"}))
+    assert read_records([path]).last("project")["title"] == "T"  # type: ignore[index]
+
+
+def test_what_is_no_record_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(NotFound, match="no record at"):
+        read_records([tmp_path / "absent"])
+    (tmp_path / "x.json").write_text('{"a": 1}')
+    with pytest.raises(BadInput, match=r"x\.json is no record"):
+        read_records([tmp_path / "x.json"])
+    with pytest.raises(BadInput, match="holds no record"):
+        read_records([tmp_path])
+    (tmp_path / "y.json").write_text("{")
+    with pytest.raises(BadInput, match="not JSON"):
+        read_records([tmp_path / "y.json"])
+
+
+def test_a_folder_stands_for_all_under_it(tmp_path: Path) -> None:
+    import json
+
+    for name in ("one", "two"):
+        folder = tmp_path / "runs" / name
+        (folder / "adapter").mkdir(parents=True)
+        for place in (folder, folder / "adapter"):
+            (place / "run.json").write_text(json.dumps(made.run(name)))
+        (folder / "curves.jsonl").write_text('{"step": 1, "loss": 1.0}\n')
+    (tmp_path / "scores.json").write_text(json.dumps({k: v for k, v in made.evaluation().items() if k not in ("kind", "path")}))
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "train.jsonl").write_text('{"prompt": "a", "completion": "b"}\n')
+    found = read_records([tmp_path])
+    assert [(r["path"], len(r["curves"])) for r in found.of("run")] == [("one", 1), ("two", 1)]
+    assert [r["path"] for r in found.of("evaluation")] == ["scores"]
+
+
+def test_the_command_prints_and_refuses(tmp_path: Path) -> None:
+    import json
+
+    (tmp_path / "run.json").write_text(json.dumps(made.run()))
+    done = CliRunner().invoke(patchbay.app, ["report", str(tmp_path), "--lang", "pt"])
+    assert done.exit_code == 0, done.output
+    assert done.output.startswith("# Caderno")
+    refused = CliRunner().invoke(patchbay.app, ["report", str(tmp_path), "--lang", "xx"])
+    assert isinstance(refused.exception, BadInput)

@@ -1,0 +1,74 @@
+"""The whole notebook: its sections, as Markdown and as one page that needs nothing but itself."""
+
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markdown_it import MarkdownIt
+from markupsafe import Markup
+
+from training.notebook import day1, day2, day3, day4, day5, day6, day7, served, summary
+from training.notebook.language import Language
+from training.notebook.parts import Plot, Section
+from training.notebook.records import Records
+
+_SECTIONS = (day1, day2, day3, day4, day5, day6, day7, served, summary)
+# In a file of its own an SVG has no page to take a colour from: a grey that shows on light and on dark.
+_GREY = "#808080"
+
+
+def sections(records: Records, lang: Language) -> list[Section]:
+    """The days and the summary; a section that has nothing to say is left out."""
+    found = [module.section(records, lang) for module in _SECTIONS]
+    return [section for section in found if section.parts]
+
+
+def markdown(found: Sequence[Section], lang: Language, plots: str | None = None) -> str:
+    """The notebook as Markdown; `plots` is the folder, beside the file, that its pictures are in, None for no pictures."""
+    parts = [f"# {lang('title')}", lang("intro")]
+    for section in found:
+        parts.append(f"## {section.title}")
+        for part in section.parts:
+            if isinstance(part, str):
+                parts.append(part)
+            elif plots is not None:
+                parts.append(f"![{part.title}]({plots}/{part.name}.svg)")
+    return "\n\n".join(parts) + "\n"
+
+
+def page(found: Sequence[Section], lang: Language) -> str:
+    """The notebook as HTML with its plots inside; what records say is shown as text, never as markup."""
+    reader = MarkdownIt("commonmark", {"html": False}).enable("table")
+    environment = Environment(
+        loader=FileSystemLoader(Path(__file__).parent),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    shown = [{"title": section.title, "parts": [_html(part, reader) for part in section.parts]} for section in found]
+    return environment.get_template("page.html").render(sections=shown, lang=lang, intro=Markup(reader.render(lang("intro"))))
+
+
+def _html(part: str | Plot, reader: MarkdownIt) -> Markup:
+    if isinstance(part, Plot):
+        return Markup(f"<figure>{part.svg}</figure>")
+    # The one tag that Markdown has no sign for inside a table.
+    return Markup(f"<div>{reader.render(part)}</div>".replace("&lt;br&gt;", "<br>"))
+
+
+def write(found: Sequence[Section], lang: Language, out: Path) -> list[Path]:
+    """Writes `out` (Markdown), its pictures in a folder beside it, and the page under the same name; the files to look at."""
+    folder = out.with_name(f"{out.stem}-plots")
+    out.parent.mkdir(parents=True, exist_ok=True)
+    shutil.rmtree(folder, ignore_errors=True)
+    pictures = [part for section in found for part in section.parts if isinstance(part, Plot)]
+    if pictures:
+        folder.mkdir()
+    for plot in pictures:
+        (folder / f"{plot.name}.svg").write_text(plot.svg.replace("currentColor", _GREY), encoding="utf-8")
+    out.write_text(markdown(found, lang, folder.name), encoding="utf-8")
+    html = out.with_suffix(".html")
+    html.write_text(page(found, lang), encoding="utf-8")
+    return [out, html]
