@@ -17,6 +17,7 @@ COMMANDS = {
     "adapters": "service.client_cli:app",
     "status": "service.status_cli:status",
     "train": "training.cli:train",
+    "merge": "training.cli:merge",
     "quantize": "training.cli:quantize",
     "evaluate": "evaluation.cli:evaluate",
     "data": "evaluation.data.cli:app",

@@ -17,7 +17,7 @@ CHECKED = frozenset(
 )  # fmt: skip
 # Refused where they are set: they change what the adapter computes, or the base, or name code to load.
 OFF = {
-    "use_dora": "DoRA cannot be served as an adapter; merge it into the base",
+    "use_dora": "DoRA cannot be served as an adapter; serve it merged into the base: the run's model/, or what patchbay merge writes",
     "modules_to_save": "whole modules cannot be swapped per request; train without modules_to_save",
     "auto_mapping": "it names code to load; remove it",
     "layer_replication": "it changes the base's layers; it cannot share a base",

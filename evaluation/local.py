@@ -25,7 +25,7 @@ class LocalBase:
     def __init__(self, base: Base, adapter: Path | None) -> None:
         self.base = base
         self.tokenizer = AutoTokenizer.from_pretrained(base.path, local_files_only=True)
-        loaded = _load(base).eval()
+        loaded = load_net(base).eval()
         device = "cuda" if torch.cuda.is_available() else "cpu"
         # bfloat16 on a CPU without instructions for it is slow and no more exact; full precision is what PEFT's own users get.
         loaded = loaded.to(device) if device == "cuda" or base.quantization == "bitsandbytes" else loaded.float()
@@ -37,8 +37,8 @@ class LocalBase:
         return LocalModel(self, name)
 
 
-def _load(base: Base) -> Any:
-    """PEFT puts no adapter on packed weights, so those are unpacked; activations are still rounded where the base has it so."""
+def load_net(base: Base) -> Any:
+    """A base as it is stored, adapters fit on it: PEFT puts no adapter on packed weights, so those are unpacked; activations are still rounded where the base has it so."""
     if base.quantization != "compressed-tensors":
         return AutoModelForCausalLM.from_pretrained(base.path, dtype="auto", local_files_only=True)
     with warnings.catch_warnings():  # transformers says that the folder's own settings stay in force, which is what is meant

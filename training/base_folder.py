@@ -1,4 +1,4 @@
-"""What every base folder this project writes has beside its weights: the tokenizer, and a note of its origin."""
+"""What every base folder this project writes has: weights, the tokenizer, and a note of its origin."""
 
 import json
 import shutil
@@ -7,7 +7,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from adapters.base import RECORD
+import torch
+from transformers import AutoConfig, AutoModelForCausalLM
+
+from adapters.base import RECORD, Base
 from adapters.errors import Conflict
 
 _TOKENIZER = (
@@ -28,6 +31,29 @@ def copy_tokenizer(source: Path, target: Path) -> None:
     for name in _TOKENIZER:
         if (source / name).is_file():
             shutil.copy(source / name, target / name)
+
+
+def write_weights(net: Any, source: Base, folder: Path) -> None:
+    """Writes a model that was made from `source` as plain weights in its dtype, with its tokenizer.
+
+    `net` may have been unpacked from fewer bits: what transformers remembers of that is left behind.
+    """
+    config = AutoConfig.from_pretrained(source.path, local_files_only=True)
+    if hasattr(config, "quantization_config"):
+        del config.quantization_config
+    dtype = config.dtype or torch.bfloat16
+    with torch.device("meta"):
+        whole = AutoModelForCausalLM.from_config(config, dtype=dtype)
+    state = net.state_dict()
+    whole.load_state_dict({name: state[name].to(dtype) for name in whole.state_dict()}, assign=True)
+    whole.tie_weights()
+    whole.save_pretrained(folder)
+    copy_tokenizer(source.path, folder)
+
+
+def weight_bytes(folder: Path) -> int:
+    """Bytes of a base's weights on disk."""
+    return sum(path.stat().st_size for path in folder.glob("*.safetensors"))
 
 
 def write_note(folder: Path, note: dict[str, Any]) -> None:

@@ -32,7 +32,7 @@ def train(
     data: Annotated[str | None, typer.Option(help="A data file, or a folder with train.* and perhaps valid.*.")] = None,
     base: Annotated[str | None, typer.Option(help="A folder, a hub id, or 'embedded' (the default).")] = None,
     config: Annotated[Path | None, typer.Option(help="YAML with the same settings; flags win over it.")] = None,
-    method: Annotated[str | None, typer.Option(help="lora, rslora or full.")] = None,
+    method: Annotated[str | None, typer.Option(help="lora, rslora, dora, qlora-4bit, qlora-8bit or full.")] = None,
     valid: Annotated[str | None, typer.Option(help="Validation file; otherwise rows are held out.")] = None,
     rank: Annotated[int | None, typer.Option(help="LoRA rank r (16).")] = None,
     alpha: Annotated[
@@ -65,25 +65,61 @@ def train(
     if as_json:
         typer.echo(json.dumps(record))
         return
-    made = out / ("model" if record["method"] == "full" else "adapter")
     trainable, total = record["parameters"]["trainable"], record["parameters"]["total"]
     typer.echo(
-        f"{made}\n  {record['steps']} steps in {record['seconds']:.0f} s, validation loss {record['loss']['valid_best']:.3f} "
+        f"{out / ('adapter' if record['serve_as'] == 'adapter' else 'model')}\n  {record['steps']} steps in {record['seconds']:.0f} s, validation loss {record['loss']['valid_best']:.3f} "
         f"(step {record['best_step']}), {trainable:,} of {total:,} parameters trained, "
         f"peak memory {record['peak_memory_bytes']['resident'] / 2**20:.0f} MiB"
     )
+    if (facts := record.get("quantization")) is not None:
+        typer.echo(
+            f"  {facts['modules']} layers in {facts['kind']}, {facts['weight_bytes'] / 2**20:.1f} MiB instead of "
+            f"{facts['bfloat16_bytes'] / 2**20:.1f} in 16 bits; the adapter is served on the original base, "
+            f"{facts['probe_difference']['mean']:.3f} nats a token from here"
+        )
+    if "merge_difference" in record:
+        typer.echo(
+            f"  DoRA is not served as an adapter: patchbay serve --base {out / 'model'} serves it merged into the base, "
+            f"{record['merge_difference']['mean']:.4f} nats a token from the adapter"
+        )
+
+
+def merge(
+    adapter: Annotated[Path, typer.Option(help="An adapter's folder, or a run folder.")],
+    out: Out,
+    base: Annotated[str, typer.Option(help="The base it was trained on: a folder, a hub id, or 'embedded'.")] = "embedded",
+    as_json: Json = False,
+) -> None:
+    """Write a base with an adapter merged into its weights; measures what the merge loses."""
+    _quiet()
+    from training.merge import merge as run
+
+    note = run(base, adapter, out)
+    if as_json:
+        typer.echo(json.dumps(note))
+        return
+    lost, size = note["merge_difference"], note["weight_bytes"]["after"]
+    typer.echo(
+        f"{out}\n  {size / 2**20:.1f} MiB in {note['seconds']:.0f} s; {lost['mean']:.4f} nats a token from the adapter beside its base "
+        f"(largest {lost['largest']:.3f}), where the adapter itself makes {lost['effect']:.3f}"
+    )
+    if "warning" in note:
+        typer.echo(f"warning: {note['warning']}", err=True)
 
 
 def quantize(
     out: Out,
     base: Annotated[str, typer.Option(help="A folder, a hub id, or 'embedded'.")] = "embedded",
     method: Annotated[
-        str, typer.Option(help="gptq: 4-bit weights, 16-bit activations. w8a8: 8-bit weights and activations.")
+        str,
+        typer.Option(
+            help="Served by vLLM: gptq (4-bit weights, 16-bit activations), w8a8 (8-bit both). Transformers alone: int8, nf4."
+        ),
     ] = "gptq",
     calibration: Annotated[Path | None, typer.Option(help="Data rows to fit the layers to.")] = None,
     as_json: Json = False,
 ) -> None:
-    """Write a quantized copy of a base that the service serves with adapters on it."""
+    """Write a quantized copy of a base: gptq and w8a8 for the service, with adapters on it; int8 and nf4 (bitsandbytes) for transformers."""
     _quiet()
     from training.quantize import quantize as run
 

@@ -8,7 +8,9 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from adapters.errors import BadInput
 
-METHODS = ("lora", "rslora", "full")
+Method = Literal["lora", "rslora", "dora", "qlora-4bit", "qlora-8bit", "full"]
+# The methods that train beside a base in fewer bits, and the kind of its numbers (training.quantized).
+_QUANTIZED = {"qlora-4bit": "nf4", "qlora-8bit": "int8"}
 
 
 class TrainConfig(BaseModel):
@@ -20,7 +22,7 @@ class TrainConfig(BaseModel):
     data: str
     valid: str | None = None
     valid_share: float = Field(default=0.05, gt=0, lt=0.5)
-    method: Literal["lora", "rslora", "full"] = "lora"
+    method: Method = "lora"
     rank: int = Field(default=16, ge=1, le=1024)
     alpha: float | None = Field(default=None, gt=0, le=1e5)
     dropout: float = Field(default=0.0, ge=0, lt=1)
@@ -36,6 +38,11 @@ class TrainConfig(BaseModel):
     seed: int = Field(default=1, ge=0, lt=2**31)
     max_length: int | None = Field(default=None, ge=8)
     dtype: Literal["auto", "float32", "bfloat16"] = "auto"
+
+    @property
+    def base_kind(self) -> str | None:
+        """How the base's weights are held while an adapter is trained beside them: nf4, int8, or None as they are."""
+        return _QUANTIZED.get(self.method)
 
     @property
     def resolved_alpha(self) -> float:

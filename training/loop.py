@@ -17,6 +17,7 @@ from transformers.integrations import TensorBoardCallback
 
 from training.config import TrainConfig
 from training.data import IGNORED, Collator, Example
+from training.precision import compute_dtype
 
 # Settings of architectures that do more to the head's output than multiply by its weight.
 _RESCALED = ("final_logit_softcapping", "logits_scaling", "logit_scale")
@@ -93,25 +94,12 @@ def stopping_at_interrupt(curves: Curves) -> Iterator[None]:
         signal.signal(signal.SIGINT, before)
 
 
-def has_fast_bfloat16() -> bool:
-    """Whether bfloat16 products are done in hardware here."""
-    if torch.cuda.is_available():
-        return bool(torch.cuda.is_bf16_supported())
-    return "avx512_bf16" in _cpu_flags() or "amx_bf16" in _cpu_flags()
-
-
-def _cpu_flags() -> str:
-    info = Path("/proc/cpuinfo")
-    return info.read_text(encoding="utf-8") if info.exists() else ""
-
-
 def build_trainer(
     config: TrainConfig, model: Any, out: Path, train: list[Example], valid: list[Example], pad_id: int, curves: Curves
 ) -> CompletionTrainer:
     """The trainer of a run: AdamW, rows grouped by length, the checkpoint of the lowest validation loss kept."""
     steps = config.max_steps or max(1, round(config.epochs * len(train) / config.batch_size))
     every = max(1, steps // config.evals)
-    bf16 = config.dtype == "bfloat16" or (config.dtype == "auto" and has_fast_bfloat16())
     arguments = TrainingArguments(
         output_dir=str(out / "checkpoints"),
         max_steps=steps,
@@ -122,7 +110,7 @@ def build_trainer(
         warmup_steps=round(config.warmup * steps),
         weight_decay=config.weight_decay,
         train_sampling_strategy="group_by_length",
-        bf16=bf16,
+        bf16=compute_dtype(config.dtype) == torch.bfloat16,
         use_cpu=not torch.cuda.is_available(),
         seed=config.seed,
         eval_strategy="steps",

@@ -1,5 +1,6 @@
 """The model under training: the base loaded, an adapter put on it, and what that amounts to."""
 
+import math
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,8 @@ from transformers.utils import logging as transformers_logging
 from adapters.base import Base
 from adapters.errors import BadInput
 from training.config import TrainConfig
+from training.precision import compute_dtype
+from training.quantized import bitsandbytes_settings
 
 
 def load_tokenizer(base: Base) -> Any:
@@ -25,15 +28,21 @@ def load_tokenizer(base: Base) -> Any:
     return tokenizer
 
 
-def load_model(base: Base, seed: int) -> Any:
-    """The base in float32: the weights that are trained, or that an adapter is trained against, keep their precision."""
+def load_model(base: Base, config: TrainConfig) -> Any:
+    """The base in float32: the weights that are trained, or that an adapter is trained against, keep their precision.
+
+    For QLoRA its linear layers are quantized as they are loaded, and only the rest is in float32.
+    """
     if base.quantization:
         raise BadInput(
             f"{base.id} is quantized ({base.quantization}); train on the base it was made from: {base.origins}", param="base"
         )
-    torch.manual_seed(seed)
+    torch.manual_seed(config.seed)
     transformers_logging.disable_progress_bar()  # the training bar is the one that means something
-    return AutoModelForCausalLM.from_pretrained(base.path, dtype=torch.float32, local_files_only=True)
+    settings = bitsandbytes_settings(config.base_kind, compute_dtype(config.dtype)) if config.base_kind else None
+    return AutoModelForCausalLM.from_pretrained(
+        base.path, dtype=torch.float32, quantization_config=settings, local_files_only=True
+    )
 
 
 def add_adapter(model: Any, config: TrainConfig, base: Base) -> Any:
@@ -45,6 +54,7 @@ def add_adapter(model: Any, config: TrainConfig, base: Base) -> Any:
         lora_dropout=config.dropout,
         target_modules=targets,
         use_rslora=config.method == "rslora",
+        use_dora=config.method == "dora",
         task_type="CAUSAL_LM",
         base_model_name_or_path=str(base.path),  # PEFT looks there for the vocabulary at each checkpoint
     )
@@ -59,22 +69,32 @@ def add_adapter(model: Any, config: TrainConfig, base: Base) -> Any:
 
 
 def count_parameters(model: Any) -> dict[str, int]:
-    """Trainable and total parameters; tied weights count once."""
+    """Trainable and total parameters; tied weights count once, quantized ones as what they stand for."""
     unique = {id(p): p for p in model.parameters()}.values()
     trainable = sum(p.numel() for p in unique if p.requires_grad)
-    return {"trainable": trainable, "total": sum(p.numel() for p in unique)}
+    # Two numbers of 4 bits lie in one byte.
+    total = sum(math.prod(state.shape) if (state := getattr(p, "quant_state", None)) else p.numel() for p in unique)
+    return {"trainable": trainable, "total": total}
 
 
-def lora_matrices(model: Any) -> dict[str, dict[str, list[int]]]:
-    """Shapes of A (r, in) and B (out, r) by module: the update is W + (alpha / r) B A (Hu et al., 2021)."""
-    shapes: dict[str, dict[str, list[int]]] = {}
+def lora_matrices(model: Any) -> dict[str, dict[str, Any]]:
+    """LoRA by module: shapes of A (r, in) and B (out, r), `rank`, `parameters`, and `share` of the module's own in x out.
+
+    The update is W + (alpha / r) B A (Hu et al., 2021): r (in + out) parameters stand for in x out; DoRA trains the
+    `magnitude` of each output as well (Liu et al., 2024).
+    """
+    found: dict[str, dict[str, Any]] = {}
     for name, parameter in model.named_parameters():
-        for side in ("A", "B"):
-            marker = f".lora_{side}.default.weight"
+        for part, key in (("lora_A", "A"), ("lora_B", "B"), ("lora_magnitude_vector", "magnitude")):
+            marker = f".{part}.default.weight"
             if name.endswith(marker):
                 module = name.removesuffix(marker).removeprefix("base_model.model.")
-                shapes.setdefault(module, {})[side] = list(parameter.shape)
-    return shapes
+                found.setdefault(module, {})[key] = list(parameter.shape)
+    for shapes in found.values():
+        (rank, inputs), (outputs, _) = shapes["A"], shapes["B"]
+        parameters = sum(math.prod(shape) for shape in shapes.values())
+        shapes |= {"rank": rank, "parameters": parameters, "share": round(parameters / (inputs * outputs), 6)}
+    return found
 
 
 def save_adapter(model: Any, base: Base, folder: Path) -> None:

@@ -1,8 +1,9 @@
 """`patchbay quantize`: a base in fewer bits, that the service serves with adapters on it.
 
-GPTQ (Frantar et al., 2022) through llm-compressor, the output head left as it is. `gptq`: 4-bit weights in groups of 128
-(or the widest that divides every layer), 16-bit activations. `w8a8`: 8-bit weights by output channel, activations in 8 bits
-token by token, so that products run on integers.
+`gptq` and `w8a8`: GPTQ (Frantar et al., 2022) through llm-compressor, the output head left as it is. `gptq`: 4-bit weights in
+groups of 128 (or the widest that divides every layer), 16-bit activations. `w8a8`: 8-bit weights by output channel, activations
+in 8 bits token by token, so that products run on integers. `int8` and `nf4`: bitsandbytes (training.quantized), nothing fitted;
+transformers loads them, vLLM does not serve them.
 """
 
 import importlib.metadata
@@ -12,18 +13,21 @@ import time
 from pathlib import Path
 from typing import Any
 
+import torch
 from datasets import Dataset
-from transformers import AutoModelForCausalLM
+from transformers import AutoConfig, AutoModelForCausalLM
 
 from adapters.base import Base, describe_base, module_record, resolve_base
 from adapters.errors import BadInput
 from evaluation.rows import Row, load_rows
 from evaluation.tokens import encode_prompt, encode_row
-from training.base_folder import copy_tokenizer, require_free, whole_folder, write_note
+from training.base_folder import copy_tokenizer, require_free, weight_bytes, whole_folder, write_note
 from training.model import load_tokenizer
+from training.quantized import KINDS, bitsandbytes_settings, quantization_facts
 from training.record import peak_memory
 
-SCHEMES = {"gptq": "W4A16", "w8a8": "W8A8"}
+SCHEMES = {"gptq": "W4A16", "w8a8": "W8A8", "int8": "LLM.int8()", "nf4": "NF4, double quantization"}
+_LIBRARIES = {"gptq": ("llmcompressor", "compressed-tensors"), "w8a8": ("llmcompressor", "compressed-tensors")}
 _GROUP = 128
 _SAMPLES = 256
 _LENGTH = 512
@@ -45,19 +49,35 @@ def quantize(base: str, out: Path, method: str, calibration: Path | None) -> dic
     source = describe_base(resolve_base(base), base)
     if source.quantization:
         raise BadInput(f"{source.id} is quantized already ({source.quantization}); give the base it was made from", param="base")
-    rows = load_rows(calibration) if calibration else _plain_rows()
-    tokenizer = load_tokenizer(source)
-    ids = [list(_text_ids(row, tokenizer))[:_LENGTH] for row in rows[:_SAMPLES]]
+    if method in KINDS and calibration:
+        raise BadInput(f"{method} fits nothing to data; leave --calibration out, or give --method gptq", param="calibration")
     began = time.monotonic()
     with whole_folder(out.absolute()) as folder:
-        scheme = _eight_bits() if method == "w8a8" else _four_bits(source)
-        _fit(source, scheme, ids, folder)
+        settings = _load_in(source, method, folder) if method in KINDS else _calibrated(source, method, calibration, folder)
         copy_tokenizer(source.path, folder)
-        settings = {"calibration": str(calibration or "standard library"), "samples": len(ids), **scheme}
         note = _note(source, folder, method, settings)
         note["seconds"] = round(time.monotonic() - began, 1)
         write_note(folder, note)
     return note
+
+
+def _load_in(source: Base, kind: str, folder: Path) -> dict[str, Any]:
+    """Writes the base as bitsandbytes holds it; what was quantized. The rest, and products of nf4, stay in the base's dtype."""
+    dtype = AutoConfig.from_pretrained(source.path, local_files_only=True).dtype or torch.bfloat16
+    settings = bitsandbytes_settings(kind, dtype)
+    model = AutoModelForCausalLM.from_pretrained(source.path, dtype=dtype, quantization_config=settings, local_files_only=True)
+    model.save_pretrained(folder)
+    return quantization_facts(model, kind)
+
+
+def _calibrated(source: Base, method: str, calibration: Path | None, folder: Path) -> dict[str, Any]:
+    """Writes the base as llm-compressor fits it to texts; the scheme and the texts."""
+    rows = load_rows(calibration) if calibration else _plain_rows()
+    tokenizer = load_tokenizer(source)
+    ids = [list(_text_ids(row, tokenizer))[:_LENGTH] for row in rows[:_SAMPLES]]
+    scheme = _eight_bits() if method == "w8a8" else _four_bits(source)
+    _fit(source, scheme, ids, folder)
+    return {"calibration": str(calibration or "standard library"), "samples": len(ids), **scheme}
 
 
 def _text_ids(row: Row, tokenizer: Any) -> tuple[int, ...]:
@@ -122,8 +142,6 @@ def _fit(source: Base, scheme: dict[str, Any], ids: list[list[int]], folder: Pat
 
 
 def _note(source: Base, folder: Path, method: str, settings: dict[str, Any]) -> dict[str, Any]:
-    before = sum(path.stat().st_size for path in source.path.glob("*.safetensors"))
-    after = sum(path.stat().st_size for path in folder.glob("*.safetensors"))
     return {
         "schema": 1,
         "kind": "base",
@@ -132,9 +150,10 @@ def _note(source: Base, folder: Path, method: str, settings: dict[str, Any]) -> 
         "derived_from": {"id": source.id, "digest": source.digest},
         "modules": module_record(source.modules),
         "settings": settings,
-        "weight_bytes": {"before": before, "after": after},
+        "weight_bytes": {"before": weight_bytes(source.path), "after": weight_bytes(folder)},
         "peak_memory_bytes": peak_memory(),
         "versions": {
-            name: importlib.metadata.version(name) for name in ("llmcompressor", "compressed-tensors", "torch", "transformers")
+            name: importlib.metadata.version(name)
+            for name in (*_LIBRARIES.get(method, ("bitsandbytes",)), "torch", "transformers")
         },
     }

@@ -1,4 +1,21 @@
-"""A run's record: run.json says what made the artefact beside it."""
+"""A run's record: run.json says what made the artefact beside it. Its keys, which reports and sweeps read:
+
+schema, kind ("run"), status ("running", "interrupted", "finished"), method, seed
+config              every setting of training.config.TrainConfig, defaults filled in
+base                id, digest, template_hash
+data                digests by file, train_rows, valid_rows, conversations, valid_from, left_out_as_too_long
+parameters          trainable, total
+lora_matrices       by module: A [r, in], B [out, r], rank, parameters, share of in x out; magnitude [out] with DoRA
+serve_as            "adapter" (adapter/ is uploaded) or "base" (model/ is served with --base: full and DoRA)
+quantization        QLoRA alone: kind (nf4, int8), double_quantization, modules, classes (layers by class), parameters,
+                    weight_bytes (with scales), bfloat16_bytes (the same layers in 16 bits), probes_on, and
+                    probe_difference: mean, largest (nats a token between the quantized base with the adapter and the
+                    original with it) and effect (what the adapter itself does)
+merge_difference    DoRA alone: mean, largest, effect, between the adapter and the merged model/ as it was written
+seconds, steps, best_step, tokens, tokens_per_second
+loss                train_last, valid_best, valid_last, nats a token
+compute_dtype, fast_bfloat16, peak_memory_bytes (resident, device), versions, machine
+"""
 
 import importlib.metadata
 import json
@@ -29,7 +46,7 @@ def read_record(folder: Path) -> dict[str, Any] | None:
 
 def package_versions() -> dict[str, str]:
     """The versions that decide a result."""
-    names = ("torch", "transformers", "peft", "accelerate", "tokenizers", "safetensors")
+    names = ("torch", "transformers", "peft", "bitsandbytes", "accelerate", "tokenizers", "safetensors")
     return {"python": platform.python_version()} | {name: importlib.metadata.version(name) for name in names}
 
 

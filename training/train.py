@@ -6,18 +6,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
 import yaml
 from transformers.trainer_utils import get_last_checkpoint
 
-from adapters.base import Base, describe_base, module_record, resolve_base
+from adapters.base import Base, describe_base, resolve_base
 from adapters.errors import Conflict
-from training.base_folder import copy_tokenizer, write_note
 from training.config import TrainConfig
 from training.data import Example, TrainingData, encode_examples, load_training_data
-from training.loop import Curves, build_trainer, has_fast_bfloat16, stopping_at_interrupt
-from training.model import add_adapter, count_parameters, load_model, load_tokenizer, lora_matrices, save_adapter
-from training.probes import write_probes
+from training.loop import Curves, build_trainer, stopping_at_interrupt
+from training.model import add_adapter, count_parameters, load_model, load_tokenizer, lora_matrices
+from training.precision import has_fast_bfloat16
+from training.products import save_products
+from training.quantized import quantization_facts
 from training.record import SCHEMA, machine, package_versions, peak_memory, read_record, write_record
 
 
@@ -43,7 +43,7 @@ def train(config: TrainConfig, out: Path) -> dict[str, Any]:
     """
     before = _check_out(config, out)
     prepared = _prepare(config)
-    model = load_model(prepared.base, config.seed)
+    model = load_model(prepared.base, config)
     if config.method != "full":
         model = add_adapter(model, config, prepared.base)
     out.mkdir(parents=True, exist_ok=True)
@@ -54,7 +54,7 @@ def train(config: TrainConfig, out: Path) -> dict[str, Any]:
     if record["status"] == "interrupted":
         write_record(out, record)
         raise KeyboardInterrupt
-    _save_result(config, prepared, model, out, record)
+    save_products(config, prepared.base, prepared.valid, model, out, record)
     write_record(out, record)  # only now: a finished run has its result
     shutil.rmtree(out / "checkpoints", ignore_errors=True)
     return record
@@ -112,6 +112,8 @@ def _begin_record(config: TrainConfig, prepared: Prepared, model: Any, before: d
         "lora_matrices": lora_matrices(model),
         "versions": package_versions(),
         "machine": machine(),
+        "serve_as": "base" if config.method in ("full", "dora") else "adapter",
+        **({"quantization": quantization_facts(model, config.base_kind)} if config.base_kind else {}),
         "seconds": before["seconds"] if before else 0.0,
     }
 
@@ -148,35 +150,3 @@ def _run(config: TrainConfig, prepared: Prepared, model: Any, out: Path, seconds
 
 def _tokens_per_epoch(examples: list[Example]) -> int:
     return sum(example["length"] for example in examples)
-
-
-def _save_result(config: TrainConfig, prepared: Prepared, model: Any, out: Path, record: dict[str, Any]) -> None:
-    """Writes adapter/ or model/ beside the record; written under another name first, so that it is there whole or not at all."""
-    final = out / ("model" if config.method == "full" else "adapter")
-    partial = out / f".{final.name}.part"
-    shutil.rmtree(partial, ignore_errors=True)
-    partial.mkdir()
-    if config.method == "full":
-        _save_base(prepared, model, partial, record)
-    else:
-        save_adapter(model, prepared.base, partial)
-        write_probes(partial / "probes.json", model, prepared.valid, prepared.base.digest)
-        write_record(partial, record)
-    shutil.rmtree(final, ignore_errors=True)  # of a run killed between this and its record
-    partial.rename(final)
-
-
-def _save_base(prepared: Prepared, model: Any, folder: Path, record: dict[str, Any]) -> None:
-    base = prepared.base
-    model.to(torch.bfloat16).save_pretrained(folder)
-    copy_tokenizer(base.path, folder)
-    origin = {"id": base.id, "digest": base.digest}
-    note = {
-        "schema": 1,
-        "kind": "base",
-        "method": "full",
-        "derived_from": origin,
-        "modules": module_record(base.modules),
-        "run": record,
-    }
-    write_note(folder, note)
