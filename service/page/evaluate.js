@@ -13,6 +13,7 @@ const NOTHING = "-";
 const rows = new Map();
 let file = null;
 let chosen = null;
+let next = 0;
 
 function choose([first]) {
   file = first ?? null;
@@ -59,7 +60,7 @@ async function start(event) {
   } finally {
     $("evaluation-progress").hidden = true;
   }
-  await refresh();
+  await look();
 }
 
 async function refresh() {
@@ -72,6 +73,13 @@ async function refresh() {
   }
   showList(found);
   return found;
+}
+
+/** Refreshes the list while it is looked at, and comes again: soon while something runs, seldom otherwise. */
+async function look() {
+  const busy = !document.hidden && !$("evaluate").hidden && (await refresh()).some(isPending);
+  clearTimeout(next);
+  next = setTimeout(look, busy ? 500 : 3000);
 }
 
 function showList(found) {
@@ -106,15 +114,12 @@ function showModels() {
   if (first && catalog.adapters.length) $("evaluation-model").value = catalog.adapters[0].name;
 }
 
-/** Wires the form, and keeps the list true while it is looked at: often while something runs, seldom otherwise. */
-export async function startEvaluate() {
+/** Wires the form, and keeps the list true. */
+export function startEvaluate() {
   catalog.addEventListener("change", showModels);
   $("evaluation-metrics").append(...METRICS.map((name) => el("label.chip", {}, el("input", { type: "checkbox", value: name }), el("span", {}, name.replace("_", " ")))));
   takeFiles($("evaluation-drop"), $("evaluation-file"), choose);
   $("evaluation").addEventListener("submit", start);
-  addEventListener("part", (event) => event.detail === "evaluate" && refresh());
-  for (;;) {
-    const busy = !document.hidden && !$("evaluate").hidden && (await refresh()).some(isPending);
-    await new Promise((resolve) => setTimeout(resolve, busy ? 500 : 3000));
-  }
+  addEventListener("part", (event) => event.detail === "evaluate" && look());
+  look();
 }

@@ -5,15 +5,17 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, sync_playwright
 
 from tests.served import Site
-from tests.service.page.visitor import SHOTS, Open
+from tests.service.page.visitor import DESK, SHOTS, Open
 
 CHROMIUM = shutil.which("chromium") or "/usr/bin/chromium"
-# A browser under root has no sandbox; the rest keeps it from looking for anything outside this machine.
+# A browser under root has no sandbox; one process draws every tab, which saves starting one for each; the rest keeps the
+# browser from looking for anything outside this machine.
 FLAGS = (
     "--no-sandbox",
+    "--renderer-process-limit=1",
     "--disable-gpu",
     "--disable-quic",
     "--no-first-run",
@@ -41,15 +43,21 @@ def site(tmp_path: Path) -> Iterator[Site]:
         yield site
 
 
+@pytest.fixture(scope="package")
+def window(browser: Browser) -> BrowserContext:
+    """Where most tests open their tabs: a new window costs as much as a test. Each site is an origin of its own, so no test finds what another stored."""
+    return browser.new_context(viewport=DESK)
+
+
 @pytest.fixture
-def visit(browser: Browser, request: pytest.FixtureRequest) -> Iterator[Open]:
+def visit(window: BrowserContext, request: pytest.FixtureRequest) -> Iterator[Open]:
     """At the end a picture is kept, and nothing may have been said on the console."""
-    visit = Open(browser)
+    visit = Open(window)
     yield visit
     SHOTS.mkdir(parents=True, exist_ok=True)
     for number, page in enumerate(visit.pages):
         page.screenshot(path=SHOTS / f"{request.node.name}-{number}.png", full_page=True)
-        page.context.close()
+        visit.close(page)
     assert visit.heard == []
 
 

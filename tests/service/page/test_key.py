@@ -52,10 +52,12 @@ def test_a_key_is_asked_for_and_kept_in_the_tab_alone(site: Site, visit: Open) -
 
 
 def test_whoever_will_not_give_one_is_left_in_peace(site: Site, visit: Open) -> None:
-    page = visit(site)
+    page = visit.apart(site, clock=True)
     page.get_by_role("button", name="Not now").click()
     expect(page.locator("#ask-error")).to_contain_text("key")
-    page.wait_for_timeout(4500)
+    with page.expect_response("**/v1/adapters") as asked_again:
+        page.clock.fast_forward("00:30")
+    assert asked_again.value.status == 401
     expect(page.get_by_role("dialog")).to_have_count(0)
 
 
