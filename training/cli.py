@@ -2,29 +2,19 @@
 
 import contextlib
 import json
-import logging
-import os
+import re
 import sys
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
+from adapters.errors import BadInput
+from training.quiet import be_quiet
+
 Out = Annotated[Path, typer.Option(help="Folder to write; must not hold anything else.")]
 Json = Annotated[bool, typer.Option("--json", help="Print the record as JSON.")]
 Seed = Annotated[int, typer.Option(min=0)]
-
-
-def _quiet() -> None:
-    """Nothing phones home, and libraries leave the terminal to the progress bar."""
-    for name in ("HF_HUB_DISABLE_TELEMETRY", "DISABLE_TELEMETRY", "TRL_DISABLE_TELEMETRY"):
-        os.environ[name] = "1"
-    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
-    # Threads that spin while they wait take the cores from whatever else runs, and then from each other: beside one
-    # busy process a step took 10 s instead of 0.2 s. A short spin costs nothing when the machine is idle.
-    os.environ.setdefault("GOMP_SPINCOUNT", "2000")
-    for library in ("transformers", "bitsandbytes"):
-        logging.getLogger(library).setLevel(logging.ERROR)
 
 
 def train(
@@ -51,16 +41,22 @@ def train(
     max_length: Annotated[int | None, typer.Option(help="Rows longer than this many tokens are left out.")] = None,
     dtype: Annotated[str | None, typer.Option(help="auto (default), float32 or bfloat16: the dtype of the products.")] = None,
     seed: Annotated[int | None, typer.Option(help="Seed of everything random (1).")] = None,
+    seeds: Annotated[
+        str | None, typer.Option(help="Several seeds, such as 1,2,3: a run each in OUT/seed-N, and their mean and spread.")
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Train a LoRA adapter, or all weights, on your rows. An interrupted run goes on when started again."""
-    flags: dict[str, Any] = {k: v for k, v in locals().items() if k not in ("out", "config", "as_json")}
+    flags: dict[str, Any] = {k: v for k, v in locals().items() if k not in ("out", "config", "seeds", "as_json")}
     if target_modules and target_modules != "all-linear":
         flags["target_modules"] = tuple(target_modules.split(","))
-    _quiet()
+    be_quiet()
     from training.config import load_config
     from training.train import train as run
 
+    if seeds is not None:
+        _train_seeds(load_config(config, flags), seeds, seed, out, as_json)
+        return
     record = run(load_config(config, flags), out)
     if as_json:
         typer.echo(json.dumps(record))
@@ -84,6 +80,21 @@ def train(
         )
 
 
+def _train_seeds(config: Any, seeds: str, seed: int | None, out: Path, as_json: bool) -> None:
+    from training.seeds import train_seeds
+
+    if seed is not None or not re.fullmatch(r"\d{1,9}(,\d{1,9})*", seeds):
+        raise BadInput(f"--seeds is {seeds!r}{' beside --seed' if seed is not None else ''}; give numbers, such as --seeds 1,2,3")
+    summary = train_seeds(config, [int(one) for one in seeds.split(",")], out)
+    if as_json:
+        typer.echo(json.dumps(summary))
+        return
+    loss = summary["figures"]["valid_best"]
+    spread = "" if loss["deviation"] is None else f", standard deviation {loss['deviation']:.4f}"
+    listed = ", ".join(f"{value:.4f}" for value in loss["values"])
+    typer.echo(f"{out}\n  validation loss {loss['mean']:.4f}{spread} over {len(summary['seeds'])} seeds ({listed})")
+
+
 def merge(
     adapter: Annotated[Path, typer.Option(help="An adapter's folder, or a run folder.")],
     out: Out,
@@ -91,7 +102,7 @@ def merge(
     as_json: Json = False,
 ) -> None:
     """Write a base with an adapter merged into its weights; measures what the merge loses."""
-    _quiet()
+    be_quiet()
     from training.merge import merge as run
 
     note = run(base, adapter, out)
@@ -120,7 +131,7 @@ def quantize(
     as_json: Json = False,
 ) -> None:
     """Write a quantized copy of a base: gptq and w8a8 for the service, with adapters on it; int8 and nf4 (bitsandbytes) for transformers."""
-    _quiet()
+    be_quiet()
     from training.quantize import quantize as run
 
     # The libraries that do the work log to stdout, which is for the result.
@@ -175,7 +186,7 @@ def pretrain(
     resume: Annotated[bool, typer.Option("--resume", help="Go on from the folder's last checkpoint.")] = False,
 ) -> None:
     """Train the embedded base from nothing, by the committed recipe."""
-    _quiet()
+    be_quiet()
     from training.pretrain.run import pretrain as run
 
     typer.echo(str(run(out, tokens=tokens, seed=seed, resume=resume)))

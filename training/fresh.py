@@ -1,0 +1,30 @@
+"""Work in a process of its own: its memory is that of this work alone, and all of it is given back."""
+
+from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from multiprocessing import get_context
+from typing import ParamSpec, TypeVar
+
+from adapters.errors import BadInput
+from training.quiet import be_quiet
+
+_Given = ParamSpec("_Given")
+_Made = TypeVar("_Made")
+
+
+def in_fresh_process(work: Callable[_Given, _Made], *given: _Given.args, **named: _Given.kwargs) -> _Made:
+    """What `work` returns or raises there. An interrupt reaches both processes: the work ends as it does, then this does.
+
+    Raises:
+        BadInput: the process was ended from outside, most often because the memory did not suffice.
+    """
+    with ProcessPoolExecutor(1, mp_context=get_context("spawn"), initializer=be_quiet) as pool:
+        try:
+            return pool.submit(work, *given, **named).result()
+        except BrokenProcessPool as error:
+            raise BadInput(
+                "the process that trains was ended from outside, most often for lack of memory; give a smaller --batch-size, "
+                "or --method qlora-4bit",
+                param="batch_size",
+            ) from error
