@@ -19,6 +19,7 @@ COMMANDS = {
     "train": "training.cli:train",
     "merge": "training.cli:merge",
     "quantize": "training.cli:quantize",
+    "sweep": "training.sweep.cli:sweep",
     "evaluate": "evaluation.cli:evaluate",
     "data": "evaluation.data.cli:app",
     "loadtest": "loadtest.cli:loadtest",

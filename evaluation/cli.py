@@ -4,16 +4,12 @@ import json
 import os
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
 from adapters.errors import BadInput
-
-if TYPE_CHECKING:
-    from evaluation.model import Model
-    from evaluation.report import Plan, Report
-    from evaluation.runs import Run
+from evaluation import here
 
 _WORSE, _FAILED = 3, 2
 
@@ -69,48 +65,12 @@ def evaluate(
     from evaluation.rows import load_rows
 
     prepared = plan(load_rows(data), metric or (), max_tokens=max_tokens, limit=limit, seed=seed, trials=calibrate)
-    report = _run(*_models(base, adapter), prepared, "evaluate")
+    report = here.run(*here.models(base, adapter), prepared, "evaluate")
     body = report.to_json()
     if out:
         out.parent.mkdir(parents=True, exist_ok=True)
         out.write_text(json.dumps(body | {"samples": report.samples}, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
     typer.echo(json.dumps(body) if as_json else show(body))
-
-
-def _models(base: str, adapter: Path | None) -> "tuple[Model, Model | None]":
-    """The model to score and what it is held against."""
-    from adapters.archive import adapter_files
-    from adapters.base import describe_base, resolve_base
-
-    described = describe_base(resolve_base(base), base)
-    folder = adapter_files(adapter)[0].parent if adapter else None
-    from evaluation.local import LocalBase
-
-    local = LocalBase(described, folder)
-    return local.model(adapter.name if adapter else None), local.model(None) if adapter else None
-
-
-def _run(model: "Model", baseline: "Model | None", prepared: "Plan", what: str) -> "Report":
-    import asyncio
-
-    from tqdm import tqdm
-
-    from evaluation.evaluate import evaluate as run
-
-    with tqdm(total=prepared.calls(2 if baseline else 1), unit="item", desc=what) as bar:
-        return asyncio.run(run(model, baseline, prepared, on_progress=lambda done, _: bar.update(done - bar.n)))
-
-
-def _score(run: "Run", prepared: "Plan") -> "Report":
-    """A run beside the base it was trained on."""
-    from adapters.base import describe_base
-    from evaluation.local import LocalBase
-
-    if not run.is_base:
-        model, baseline = _models(run.base, run.folder)
-        return _run(model, baseline, prepared, run.folder.name)
-    model = LocalBase(describe_base(run.product, run.folder.name), None).model(run.folder.name)
-    return _run(model, _models(run.base, None)[0], prepared, run.folder.name)
 
 
 def _watch(root: Path, history: Any, asked: Any, every: float | None, as_json: bool) -> int:
@@ -122,7 +82,7 @@ def _watch(root: Path, history: Any, asked: Any, every: float | None, as_json: b
     try:
         while True:
             with history.held():
-                for found in watch(root, history, asked, _score):
+                for found in watch(root, history, asked, here.score):
                     if isinstance(found, dict):
                         typer.echo(json.dumps(found, ensure_ascii=False) if as_json else show_entry(found))
                         code = _WORSE if found["worse"] else code

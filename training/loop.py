@@ -3,7 +3,7 @@
 import json
 import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
@@ -21,6 +21,8 @@ from training.precision import compute_dtype
 
 # Settings of architectures that do more to the head's output than multiply by its weight.
 _RESCALED = ("final_logit_softcapping", "logits_scaling", "logit_scale")
+
+OnEval = Callable[[int, float], None]
 
 
 class CompletionTrainer(Trainer):
@@ -46,8 +48,9 @@ class CompletionTrainer(Trainer):
 class Curves(TrainerCallback):
     """Writes curves.jsonl, draws the progress bar, and stops cleanly at a step's end when asked to."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, on_eval: OnEval | None = None) -> None:
         self.path = path
+        self.on_eval = on_eval
         self.stop_asked = False
         self.bar: Any = None
 
@@ -72,14 +75,18 @@ class Curves(TrainerCallback):
         if self.bar is not None and shown:
             self.bar.set_postfix(shown, refresh=False)
 
-    def on_train_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-        """Closes the bar."""
-        self.bar.close()
+    def on_evaluate(self, args: Any, state: Any, control: Any, metrics: dict[str, float], **_: Any) -> None:
+        """Passes a validation on."""
+        if self.on_eval is not None:
+            self.on_eval(state.global_step, metrics["eval_loss"])
 
 
 @contextmanager
 def stopping_at_interrupt(curves: Curves) -> Iterator[None]:
-    """While inside, the first Ctrl-C asks for a checkpoint at the end of the step; the second interrupts at once."""
+    """While inside, the first Ctrl-C asks for a checkpoint at the end of the step; the second interrupts at once.
+
+    However it ends, the bar is closed.
+    """
 
     def ask(number: int, frame: FrameType | None) -> None:
         if curves.stop_asked:
@@ -92,6 +99,8 @@ def stopping_at_interrupt(curves: Curves) -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGINT, before)
+        if curves.bar is not None:
+            curves.bar.close()
 
 
 def build_trainer(

@@ -13,7 +13,7 @@ from adapters.base import Base, describe_base, resolve_base
 from adapters.errors import Conflict
 from training.config import TrainConfig
 from training.data import Example, TrainingData, encode_examples, load_training_data
-from training.loop import Curves, build_trainer, stopping_at_interrupt
+from training.loop import Curves, OnEval, build_trainer, stopping_at_interrupt
 from training.model import add_adapter, count_parameters, load_model, load_tokenizer, lora_matrices
 from training.precision import has_fast_bfloat16
 from training.products import save_products
@@ -33,8 +33,10 @@ class Prepared:
     left_out: int
 
 
-def train(config: TrainConfig, out: Path) -> dict[str, Any]:
+def train(config: TrainConfig, out: Path, on_eval: OnEval | None = None) -> dict[str, Any]:
     """Trains into `out` and returns the run's record; an interrupted run in `out` of the same config goes on.
+
+    `on_eval` hears of each validation (step, loss); what it raises ends the training without a result.
 
     Raises:
         BadInput: the data, the base or a setting cannot be used; nothing has been written then.
@@ -50,7 +52,7 @@ def train(config: TrainConfig, out: Path) -> dict[str, Any]:
     (out / "config.yaml").write_text(yaml.safe_dump(config.resolved(), sort_keys=False), encoding="utf-8")
     record = _begin_record(config, prepared, model, before)
     write_record(out, record)
-    record |= _run(config, prepared, model, out, float(record["seconds"]))
+    record |= _run(config, prepared, model, out, float(record["seconds"]), on_eval)
     if record["status"] == "interrupted":
         write_record(out, record)
         raise KeyboardInterrupt
@@ -118,8 +120,10 @@ def _begin_record(config: TrainConfig, prepared: Prepared, model: Any, before: d
     }
 
 
-def _run(config: TrainConfig, prepared: Prepared, model: Any, out: Path, seconds_before: float) -> dict[str, Any]:
-    curves = Curves(out / "curves.jsonl")
+def _run(
+    config: TrainConfig, prepared: Prepared, model: Any, out: Path, seconds_before: float, on_eval: OnEval | None
+) -> dict[str, Any]:
+    curves = Curves(out / "curves.jsonl", on_eval)
     trainer = build_trainer(config, model, out, prepared.train, prepared.valid, prepared.tokenizer.pad_token_id, curves)
     checkpoints = out / "checkpoints"
     last = get_last_checkpoint(str(checkpoints)) if checkpoints.is_dir() else None

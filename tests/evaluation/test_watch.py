@@ -133,7 +133,7 @@ def test_exit_codes(root: Path, data: Path, tmp_path: Path, monkeypatch: pytest.
     """0 for nothing worse, 2 for a run that could not be scored, 3 for one that got worse, whatever else there was."""
     import typer
 
-    monkeypatch.setattr(evaluation.cli, "_score", score)
+    monkeypatch.setattr("evaluation.here.score", score)
     app = typer.Typer()
     app.command()(evaluation.cli.evaluate)
 

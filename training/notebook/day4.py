@@ -9,6 +9,7 @@ from evaluation import plots
 from training.notebook.language import Language
 from training.notebook.parts import Plot, Section, missing, plain, table
 from training.notebook.records import Record, Records
+from training.sweep.space import Value, as_number
 
 _SWEEP = "sweep --data DATA --out SWEEP"
 
@@ -65,7 +66,7 @@ def _sweep(sweep: Record, lang: Language) -> list[str]:
         [
             name,
             "; ".join(_value(entry, lang) for entry in tried),
-            f"**{lang.number(best['params'][name])}**",
+            f"**{_tried(best['params'][name], lang)}**",
             _importance(sweep, name, lang),
         ]
         for name, tried in sweep["tried"].items()
@@ -77,7 +78,12 @@ def _sweep(sweep: Record, lang: Language) -> list[str]:
 
 def _value(entry: dict[str, Any], lang: Language) -> str:
     loss = lang.number(entry["best"]) if entry["best"] is not None else lang("day4.pruned")
-    return f"{lang.number(entry['value'])} → {loss}"
+    return f"{_tried(entry['value'], lang)} → {loss}"
+
+
+def _tried(value: Value, lang: Language) -> str:
+    """A number, or a multiple of the rank as it was given ("2r")."""
+    return value if isinstance(value, str) else lang.number(value)
 
 
 def _importance(sweep: Record, name: str, lang: Language) -> str:
@@ -103,7 +109,11 @@ def _sweep_plots(sweep: Record, lang: Language) -> list[Plot]:
         found.append(Plot(f"importance-{sweep['path']}", title, draw))
     for name in sweep["tried"]:
         title = lang("day4.loss_by", name=name)
-        points = [("", trial["params"][name], trial["valid_loss"]) for trial in sweep["trials"] if trial["state"] == "complete"]
+        points = [
+            ("", as_number(trial["params"][name]), trial["valid_loss"])
+            for trial in sweep["trials"]
+            if trial["state"] == "complete"
+        ]
         draw = partial(plots.scatter, points, x=name, y=lang("day4.valid_loss"), log=name != "dropout")
         found.append(Plot(f"sweep-{sweep['path']}-{name}", title, draw))
     return found

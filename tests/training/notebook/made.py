@@ -62,7 +62,7 @@ def evaluation(path: str = "route", verdict: str = "better", asked: str = "Where
 
 def sweep() -> Record:
     trials = [
-        {"number": n, "params": {"rank": rank, "lr": lr}, "state": state, "valid_loss": loss}
+        {"number": n, "params": {"rank": rank, "alpha": "2r", "lr": lr}, "state": state, "valid_loss": loss}
         for n, (rank, lr, state, loss) in enumerate(
             [(4, 0.001, "complete", 0.5), (8, 0.003, "complete", 0.4), (4, 0.003, "pruned", 0.9)]
         )
@@ -75,10 +75,15 @@ def sweep() -> Record:
         "trials": trials,
         "tried": {
             "rank": [{"value": 4, "trials": 2, "best": 0.5}, {"value": 8, "trials": 1, "best": 0.4}],
+            "alpha": [{"value": "2r", "trials": 3, "best": 0.4}],
             "lr": [{"value": 0.001, "trials": 1, "best": 0.5}, {"value": 0.01, "trials": 1, "best": None}],
         },
         "importance": {"rank": 0.75, "lr": 0.25},
-        "best": {"params": {"rank": 8, "lr": 0.003}, "valid_loss": 0.4, "config": {"rank": 8, "lr": 0.003, "max_steps": None}},
+        "best": {
+            "params": {"rank": 8, "alpha": "2r", "lr": 0.003},
+            "valid_loss": 0.4,
+            "config": {"rank": 8, "lr": 0.003, "max_steps": None},
+        },
         "test": evaluation(),
     }
 

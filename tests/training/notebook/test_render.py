@@ -64,6 +64,7 @@ def test_figures_are_those_of_the_records() -> None:
     assert "| rs | 8 | 16 | 5.657 (α/√r) | 4,096 | 1,004,096 | 0.408 % |" in found
     assert "| rank | 4 → 0.5; 8 → 0.4 | **8** | 75 % |" in found
     assert "| lr | 0.001 → 0.5; 0.01 → pruned | **0.003** | 25 % |" in found
+    assert "| alpha | 2r → 0.4 | **2r** | - |" in found
     assert "rank: 8\nlr: 0.003\n```" in found
     assert "| LoRA | 61.5 s |" not in found
     assert "| LoRA | 60 s | 0.25 EUR + 0.5 | 34 | 50 ms | 0.4 [0.2, 0.6] | data that changes |" in found
