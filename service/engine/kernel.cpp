@@ -199,7 +199,39 @@ static void add(const Layer &layer, const Step &step, T *y, int64_t y_stride, co
     }
 }
 
+static inline float wide(float x) { return x; }
+static inline float wide(Bf16 x) {
+    uint32_t word = (uint32_t)x.bits << 16;
+    float f;
+    std::memcpy(&f, &word, sizeof f);
+    return f;
+}
+
+// Columns first .. first + columns of the panels in `to` become the rows of (columns, depth), times `scale`; the others stay.
+template <class T, class U>
+static void lay_out(T *to, const U *from, int64_t first, int64_t columns, int64_t depth, float scale) {
+    for (int64_t column = 0; column < columns;) {
+        int64_t lane = (first + column) % LANES, count = std::min(LANES - lane, columns - column);
+        T *panel = to + (first + column) / LANES * LANES * depth;
+        const U *row = from + column * depth;
+        for (int64_t k = 0; k < depth; k++) {
+            Floats v = load(panel + k * LANES);
+            for (int64_t n = 0; n < count; n++) v[lane + n] = scale * wide(row[n * depth + k]);
+            store(panel + k * LANES, v);
+        }
+        column += count;
+    }
+}
+
 extern "C" int lanes() { return LANES; }
+#define LAY_OUT(name, T, U)                                                                                                 \
+    extern "C" void name(void *to, const void *from, int64_t first, int64_t columns, int64_t depth, float scale) {          \
+        lay_out((T *)to, (const U *)from, first, columns, depth, scale);                                                    \
+    }
+LAY_OUT(f32_of_f32, float, float)
+LAY_OUT(f32_of_bf16, float, Bf16)
+LAY_OUT(bf16_of_f32, Bf16, float)
+LAY_OUT(bf16_of_bf16, Bf16, Bf16)
 extern "C" void add_bf16(const Layer *layer, const Step *step, void *y, int64_t y_stride, const void *x, int64_t x_stride) {
     add<Bf16>(*layer, *step, (Bf16 *)y, y_stride, (const Bf16 *)x, x_stride);
 }

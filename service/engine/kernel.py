@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -39,21 +40,29 @@ class Step(ctypes.Structure):
 
 # (layer, step, y, y's row stride, x, x's row stride), addresses and strides in elements
 Add = Callable[[int, int, int, int, int, int], None]
+# (to, from, first column, columns, depth, scale)
+LayOut = Callable[[int, int, int, int, int, float], None]
+_NAMES = {torch.float32: "f32", torch.bfloat16: "bf16"}
 
 
 @dataclass(frozen=True)
 class Kernel:
-    """The loaded library: the columns of a panel, and the product by dtype."""
+    """The loaded library: the columns of a panel, the product by dtype, and the layout by dtypes (wanted, stored)."""
 
     lanes: int
     add: dict[torch.dtype, Add]
+    lay_out: dict[tuple[torch.dtype, torch.dtype], LayOut]
 
-    def panels(self, columns: torch.Tensor) -> torch.Tensor:
-        """A matrix given by its columns (columns, depth) as panels of (depth, lanes) one after another, flat; zeros fill the last."""
-        missing = -len(columns) % self.lanes
-        if missing:
-            columns = torch.cat([columns, columns.new_zeros(missing, columns.shape[1])])
-        return columns.reshape(len(columns) // self.lanes, self.lanes, columns.shape[1]).transpose(1, 2).reshape(-1)
+    def panels(self, parts: Sequence[torch.Tensor], dtype: torch.dtype, scale: float = 1.0) -> torch.Tensor:
+        """The rows of matrices (columns, depth) side by side as panels of (depth, lanes), flat, in `dtype`; zeros fill the last."""
+        columns, depth = sum(map(len, parts)), parts[0].shape[1]
+        made = torch.zeros(-(-columns // self.lanes) * self.lanes * depth, dtype=dtype)
+        first = 0
+        for part in parts:
+            known = part.contiguous() if part.dtype in _NAMES else part.float().contiguous()
+            self.lay_out[dtype, known.dtype](made.data_ptr(), known.data_ptr(), first, len(part), depth, scale)
+            first += len(part)
+        return made
 
 
 def ints(values: Sequence[int]) -> ctypes.Array[ctypes.c_int32]:
@@ -74,10 +83,20 @@ def kernel() -> Kernel | None:
     except (OSError, RuntimeError, subprocess.CalledProcessError) as error:
         logging.getLogger("vllm").warning("multi-LoRA runs slower, without its own kernel: %s", error)
         return None
-    for function in (library.add_bf16, library.add_f32):
-        function.restype = None
-        function.argtypes = [ctypes.c_void_p, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_int64, ctypes.c_void_p, ctypes.c_int64]
-    return Kernel(library.lanes(), {torch.bfloat16: library.add_bf16, torch.float32: library.add_f32})
+    address, number = ctypes.c_void_p, ctypes.c_int64
+    add: dict[torch.dtype, Add] = {}
+    lay_out: dict[tuple[torch.dtype, torch.dtype], LayOut] = {}
+    for dtype, name in _NAMES.items():
+        add[dtype] = _declared(library[f"add_{name}"], address, address, address, number, address, number)
+        for stored, of in _NAMES.items():
+            declared = _declared(library[f"{name}_of_{of}"], address, address, number, number, number, ctypes.c_float)
+            lay_out[dtype, stored] = declared
+    return Kernel(library.lanes(), add, lay_out)
+
+
+def _declared(function: Any, *arguments: Any) -> Any:
+    function.restype, function.argtypes = None, arguments
+    return function
 
 
 def _loaded() -> ctypes.CDLL:

@@ -80,31 +80,42 @@ class Step:
 class Weights:
     """One adapter in one layer, slice by slice, without what is padding: its own rank.
 
-    a: (sum of ranks, in); b: (width, rank) of each slice; panels: the same as the kernel reads it, None without a kernel.
+    a: (rank, in) and b: (width, rank) of each slice, as stored; scales: what each slice's product is multiplied by;
+    panels: the same as the kernel reads it, in the dtype of the products and scaled, None without a kernel.
     """
 
-    a: torch.Tensor
+    a: tuple[torch.Tensor, ...]
     b: tuple[torch.Tensor, ...]
-    ranks: tuple[int, ...]
+    scales: tuple[float, ...]
+    dtype: torch.dtype
     panels: tuple[torch.Tensor, torch.Tensor] | None
+
+    @property
+    def ranks(self) -> tuple[int, ...]:
+        """Of each slice; 0 where the adapter leaves it out."""
+        return tuple(len(left) for left in self.a)
 
     @classmethod
     def of(cls, a: Sequence[torch.Tensor], b: Sequence[torch.Tensor]) -> "Weights | None":
         """From each slice's A (r, in) and B (width, r), padded with zeros to r; None when the product is zero."""
         ranks = [_used(left.any(dim=1) & right.any(dim=0)) for left, right in zip(a, b, strict=True)]
-        kept_a = [left[:rank] for left, rank in zip(a, ranks, strict=True)]
-        kept_b = [right[:, :rank] for right, rank in zip(b, ranks, strict=True)]
-        return cls.packed(kept_a, kept_b)
+        kept_a = [left[:rank].clone() for left, rank in zip(a, ranks, strict=True)]
+        kept_b = [right[:, :rank].contiguous() for right, rank in zip(b, ranks, strict=True)]
+        return cls.packed(kept_a, kept_b, [1.0] * len(ranks), a[0].dtype)
 
     @classmethod
-    def packed(cls, a: Sequence[torch.Tensor], b: Sequence[torch.Tensor]) -> "Weights | None":
-        """As `of`, of what is not padded: A (rank, in) and B (width, rank) of each slice."""
-        ranks = tuple(len(left) for left in a)
-        if not any(ranks):
+    def packed(
+        cls, a: Sequence[torch.Tensor], b: Sequence[torch.Tensor], scales: Sequence[float], dtype: torch.dtype
+    ) -> "Weights | None":
+        """As `of`, of what is not padded: A (rank, in) and B (width, rank) of each slice; `dtype` is that of the products."""
+        if not any(map(len, a)):
             return None
-        whole, native = torch.cat(list(a)), kernel.kernel()
-        panels = None if native is None else (native.panels(whole), torch.cat([native.panels(right) for right in b]))
-        return cls(whole, tuple(right.contiguous() for right in b), ranks, panels)
+        native = kernel.kernel()
+        panels = None
+        if native is not None:
+            rights = [native.panels([right], dtype, scale) for right, scale in zip(b, scales, strict=True)]
+            panels = native.panels(a, dtype), torch.cat(rights) if len(rights) > 1 else rights[0]
+        return cls(tuple(a), tuple(b), tuple(scales), dtype, panels)
 
 
 def _used(mask: torch.Tensor) -> int:
@@ -152,7 +163,7 @@ class Layer:
     def _kernel(self, y: torch.Tensor, x: torch.Tensor) -> kernel.Add | None:
         """The kernel, where it takes these: one dtype that it knows for all, features side by side."""
         native, weights = kernel.kernel(), next(filter(None, self.weights))
-        if native is None or not y.dtype == x.dtype == weights.a.dtype or y.stride(1) != 1 or x.stride(1) != 1:
+        if native is None or not y.dtype == x.dtype == weights.dtype or y.stride(1) != 1 or x.stride(1) != 1:
             return None
         return native.add.get(y.dtype)
 
@@ -161,20 +172,22 @@ class Layer:
             weights = self.weights[run.slot]
             if weights is None:
                 continue
-            shrunk = torch.mm(x[run.rows].to(weights.a.dtype), weights.a.t())
+            left = torch.cat(weights.a).to(weights.dtype)
+            shrunk = torch.mm(x[run.rows].to(weights.dtype), left.t())
             start = first = 0
-            for width, rank, b in zip(self.widths, weights.ranks, weights.b, strict=True):
+            for width, rank, b, scale in zip(self.widths, weights.ranks, weights.b, weights.scales, strict=True):
                 if rank:
-                    add_product(y[run.rows, start : start + width], shrunk[:, first : first + rank], b)
+                    part = shrunk[:, first : first + rank]
+                    add_product(y[run.rows, start : start + width], part, b.to(weights.dtype), scale)
                 start, first = start + width, first + rank
 
 
-def add_product(y: torch.Tensor, shrunk: torch.Tensor, b: torch.Tensor) -> None:
-    """y += shrunk B^T; y (rows, width), shrunk (rows, rank), B (width, rank)."""
+def add_product(y: torch.Tensor, shrunk: torch.Tensor, b: torch.Tensor, scale: float = 1.0) -> None:
+    """y += scale shrunk B^T; y (rows, width), shrunk (rows, rank), B (width, rank)."""
     if y.dtype == shrunk.dtype == b.dtype:
-        y.addmm_(shrunk, b.t())
+        y.addmm_(shrunk, b.t(), alpha=scale)
     else:
-        y += torch.mm(shrunk.to(b.dtype), b.t()).to(y.dtype)
+        y += torch.mm(shrunk.to(b.dtype), b.t()).to(y.dtype) * scale
 
 
 @cache

@@ -143,7 +143,7 @@ def _lora_embedding(y: torch.Tensor, ids: torch.Tensor, stacked: torch.Tensor) -
     for run in layer.wrapper.tokens.runs:
         weights = layer.weights[run.slot]
         if weights is not None:
-            add_product(y[run.rows], weights.a.t()[ids[run.rows]], weights.b[0])
+            add_product(y[run.rows], weights.a[0].t()[ids[run.rows]], weights.b[0], weights.scales[0])
 
 
 def _lora_shrink(y: list[torch.Tensor], x: torch.Tensor, stacks: list[torch.Tensor], scale: float) -> None:

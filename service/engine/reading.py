@@ -38,21 +38,22 @@ class Reader:
         if helper.modules_to_save or not (folder / FILE).is_file():
             return None
         found: dict[tuple[str, int], dict[bool, torch.Tensor]] = {}
+        scales: dict[tuple[str, int], float] = {}
         for name, tensor in load((folder / FILE).read_bytes()).items():
             place = self._place(name)
             if place is None or tensor.ndim != 2:
                 return None
             if not place.is_a:
-                _, scaling = helper.get_rank_and_scaling(place.module)
-                tensor = tensor.to(dtype) if scaling == 1 else tensor.to(dtype) * scaling
-            found.setdefault((place.layer, place.part), {})[place.is_a] = tensor.to(dtype)
+                _, scales[place.layer, place.part] = helper.get_rank_and_scaling(place.module)
+            found.setdefault((place.layer, place.part), {})[place.is_a] = tensor
         laid_out: dict[str, Weights | None] = dict.fromkeys(self._layers)
         for name in {layer for layer, _ in found}:
             pairs = [found.get((name, part)) for part in range(len(self._layers[name].widths))]
             if not all(pair is None or _fits(pair, self._layers[name], part) for part, pair in enumerate(pairs)):
                 return None
             halves = [[None if pair is None else pair[is_a] for pair in pairs] for is_a in (True, False)]
-            laid_out[name] = lay_out(halves[0], halves[1], self._layers[name])
+            factors = [scales.get((name, part), 1.0) for part in range(len(pairs))]
+            laid_out[name] = lay_out(halves[0], halves[1], factors, dtype, self._layers[name])
         return laid_out
 
     def _place(self, name: str) -> Place | None:
@@ -81,14 +82,16 @@ def _fits(pair: dict[bool, torch.Tensor], layer: Layer, part: int) -> bool:
     return a.shape[1] == layer.width_in and a.shape[0] == b.shape[1] and b.shape[0] <= layer.widths[part]
 
 
-def lay_out(a: list[torch.Tensor | None], b: list[torch.Tensor | None], layer: Layer) -> Weights | None:
+def lay_out(
+    a: list[torch.Tensor | None], b: list[torch.Tensor | None], scales: list[float], dtype: torch.dtype, layer: Layer
+) -> Weights | None:
     """A layer's weights from each slice's A (r, in) and B (width, r), None where the adapter leaves it out."""
     like = next(part for part in a if part is not None)
     lefts = [like.new_empty(0, like.shape[1]) if part is None else part for part in a]
     rights = [
         like.new_empty(width, 0) if part is None else _of_width(part, width) for part, width in zip(b, layer.widths, strict=True)
     ]
-    return Weights.packed(lefts, rights)
+    return Weights.packed(lefts, rights, scales, dtype)
 
 
 def _of_width(b: torch.Tensor, width: int) -> torch.Tensor:

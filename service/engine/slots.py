@@ -182,4 +182,5 @@ def _laid_out(lora: Any, layer: Any) -> Weights | None:
     a, b = (part if isinstance(part, list) else [part] for part in (lora.lora_a, lora.lora_b))
     if len(a) != len(layer.widths):
         raise ValueError(f"{lora.module_name} has {len(a)} parts, the model's layer {len(layer.widths)}")
-    return lay_out(a, b, layer)
+    like = next(part for part in a if part is not None)
+    return lay_out(a, b, [1.0] * len(a), like.dtype, layer)  # vLLM has scaled B

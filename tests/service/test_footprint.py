@@ -9,7 +9,7 @@ from service.engine.products import Weights
 
 
 def test_a_laid_out_adapter_is_counted_whole_and_once() -> None:
-    weights = Weights.packed([torch.ones(2, 32)], [torch.ones(64, 2)])
+    weights = Weights.packed([torch.ones(2, 32)], [torch.ones(64, 2)], [1.0], torch.float32)
     assert weights is not None
     held = SimpleNamespace(loras={}, laid_out={"q": weights, "again": weights, "untouched": None})
     runner = SimpleNamespace(

@@ -47,10 +47,14 @@ def test_without_a_compiler_it_warns_and_goes_on(
     assert said in record.message
 
 
-def test_panels_lie_one_after_another() -> None:
+@pytest.mark.parametrize("stored", [torch.float32, torch.bfloat16, torch.float16])
+@pytest.mark.parametrize("wanted", [torch.float32, torch.bfloat16])
+def test_panels_lie_one_after_another(stored: torch.dtype, wanted: torch.dtype) -> None:
     made = kernel.kernel()
     assert made is not None
-    matrix = torch.arange(2.0 * (made.lanes + 1)).view(2, made.lanes + 1)
-    flat = made.panels(matrix.t())
-    assert torch.equal(flat[: made.lanes], matrix[0, : made.lanes])
-    assert flat[2 * made.lanes :].count_nonzero() == 2  # of the last panel one column is filled
+    torch.manual_seed(0)
+    parts = [torch.randn(count, 3).to(stored) for count in (2, 0, made.lanes, 1)]
+    flat = made.panels(parts, wanted, 0.7)
+    columns = torch.cat([torch.cat(parts).float() * 0.7, torch.zeros(2 * made.lanes - 3 - made.lanes, 3)]).to(wanted)
+    for number, panel in enumerate(flat.view(2, 3, made.lanes)):
+        assert torch.equal(panel, columns[number * made.lanes : (number + 1) * made.lanes].t())

@@ -57,7 +57,7 @@ def refuse(*_: Any) -> Any:
 
 
 def test_a_slot_is_taken_by_pointers_and_given_back() -> None:
-    one, two = (Weights.packed([torch.full((1, 4), n)], [torch.ones(5, 1)]) for n in (1.0, 2.0))
+    one, two = (Weights.packed([torch.full((1, 4), n)], [torch.ones(5, 1)], [1.0], torch.float32) for n in (1.0, 2.0))
     assert one is not None
     assert two is not None
     manager = Manager(2, a7=one, a9=two)
