@@ -56,6 +56,7 @@ class VllmEngine:
         self._number = 0
         self._footprint: dict[str, int] = {}
         self._watching: asyncio.Task[None] | None = None
+        self._building: asyncio.Future[MeasuredLLM] | None = None
 
     async def start(self) -> None:
         """Builds (or builds again) the engine; on failure `state` is failed, `failure` says why, and the error goes on."""
@@ -64,7 +65,8 @@ class VllmEngine:
         try:
             if self._llm is not None:
                 await asyncio.to_thread(self._llm.shutdown)
-            self._llm = await asyncio.to_thread(self._build)
+            self._building = asyncio.ensure_future(asyncio.to_thread(self._build))
+            self._llm = await asyncio.shield(self._building)
             handlers = State()
             await init_app_state(self._llm, handlers, self._args, await self._llm.get_supported_tasks())
         except Exception as error:  # whatever a broken installation or base raises inside vLLM, /health has to say it
@@ -89,12 +91,23 @@ class VllmEngine:
         return llm
 
     async def stop(self) -> None:
-        """Ends the engine's processes."""
+        """Ends the engine's processes, also of one that is still being built."""
         self.state = "stopped"
         if self._watching is not None:
             self._watching.cancel()
+        if self._building is not None:
+            self._llm = await self._end_building(self._building) or self._llm
         if self._llm is not None:
             await asyncio.to_thread(self._llm.shutdown)
+
+    async def _end_building(self, building: "asyncio.Future[MeasuredLLM]") -> MeasuredLLM | None:
+        """What was built; a build under way, which no one can cancel, fails at once when the processes that it waits for end."""
+        while not building.done():
+            for child in psutil.Process().children(recursive=True):
+                with contextlib.suppress(psutil.NoSuchProcess):
+                    child.kill()
+            await asyncio.wait([building], timeout=_POLL)
+        return None if building.exception() else building.result()
 
     async def died(self) -> None:
         """Returns when a running engine has died; while it starts or has stopped, waits on."""

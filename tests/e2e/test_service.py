@@ -1,18 +1,13 @@
 """The real engine: what is answered, by which weights, and what is left after a death."""
 
 import json
-import os
-import signal
-import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import httpx
 import openai
-import psutil
 import pytest
 
-from service.client import Client
 from tests.e2e.conftest import Process, patchbay
 from tests.makers import lora_config, write_adapter
 
@@ -212,45 +207,3 @@ def test_a_load_test_finds_no_wrong_answer(service: Process, versions: dict[str,
     assert result["total"]["requests"] > 10
     assert result["total"]["failed"] == result["total"]["wrong_adapter"] == 0
     assert set(result["models"]) >= {"route", "given", "embedded"}
-
-
-def test_a_killed_engine_comes_back_with_what_it_held(service: Process, versions: dict[str, str]) -> None:
-    engine = next(
-        p
-        for p in psutil.Process(service.process.pid).children(recursive=True)
-        if "EngineCore" in "".join(p.cmdline()) or "EngineCore" in p.name()
-    )
-    engine.send_signal(signal.SIGKILL)
-    seen = set()
-    ends = time.monotonic() + 120
-    while time.monotonic() < ends:
-        answer = httpx.post(f"{service.url}/v1/completions", json={"model": "route", "prompt": "x", "max_tokens": 1}, timeout=60)
-        seen.add(answer.status_code)
-        if answer.status_code == 200 and 503 in seen:
-            break
-        if answer.status_code == 503:
-            assert int(answer.headers["Retry-After"]) > 0
-            assert httpx.get(f"{service.url}/v1/adapters").status_code == 200
-        time.sleep(0.2)
-    assert seen == {200, 503} or seen == {503, 200}
-    assert answer.headers["X-Patchbay-Adapter"] == f"route@{versions['one']}"
-    assert service.metric("patchbay_engine_restarts_total") == 1
-
-
-def test_a_killed_service_serves_the_same_after_a_restart(work: Path, runs: dict[str, Path]) -> None:
-    first = Process(work / "killed").ready()
-    try:
-        one = Client(first.url).push(runs["one"], "route")["version"]
-        two = Client(first.url).push(runs["two"], "route", live=True)["version"]
-        Client(first.url).call("PUT", "/v1/default", json={"adapter": "route"})
-    finally:
-        os.killpg(first.process.pid, signal.SIGKILL)
-        first.process.wait(30)
-    assert one != two
-    again = Process(work / "killed").ready()
-    try:
-        answer = httpx.post(f"{again.url}/v1/completions", json={"model": "default", "prompt": "x", "max_tokens": 1})
-        assert answer.headers["X-Patchbay-Adapter"] == f"route@{two}"
-    finally:
-        again.stop()
-    assert again.process.returncode == 0
