@@ -1,5 +1,6 @@
 """The real service on the embedded base, started as a person starts it, and a real adapter trained for it."""
 
+import json
 import subprocess
 import sys
 import time
@@ -19,13 +20,25 @@ PATCHBAY = (sys.executable, str(ROOT / "patchbay.py"))
 
 
 class Process:
-    """`patchbay serve` in a process group of its own; its log in a file."""
+    """`patchbay serve` in a process group of its own; its log in a file. The same slots everywhere: the engine then finds its graphs compiled."""
 
     def __init__(self, home: Path, *options: str) -> None:
         self.home, self.options = home, options
         self.log = home.parent / f"{home.name}-{time.monotonic_ns()}.log"
         with self.log.open("w") as log:
-            command = [*PATCHBAY, "serve", "--home", str(home), "--port", "0", "--kv-cache-mib", "128", *options]
+            command = [
+                *PATCHBAY,
+                "serve",
+                "--home",
+                str(home),
+                "--port",
+                "0",
+                "--kv-cache-mib",
+                "128",
+                "--max-slots",
+                "2",
+                *options,
+            ]
             self.process = subprocess.Popen(command, stdout=log, stderr=log, start_new_session=True)
         self.url = self._url()
         self.client = Client(self.url)
@@ -80,6 +93,17 @@ def patchbay(*arguments: object) -> "subprocess.CompletedProcess[str]":
     return subprocess.run([*PATCHBAY, *map(str, arguments)], capture_output=True, text=True, timeout=400, cwd=ROOT)
 
 
+def quantized(work: Path, method: str) -> Path:
+    """The embedded base, quantized once in a session by the command line."""
+    folder = work / method
+    if not folder.exists():
+        done = patchbay("quantize", "--base", "embedded", "--method", method, "--out", folder, "--json")
+        assert done.returncode == 0, done.stderr[-2000:]
+        sizes = json.loads(done.stdout)["weight_bytes"]
+        assert sizes["after"] < sizes["before"]
+    return folder
+
+
 @pytest.fixture(scope="session")
 def runs(work: Path, samples: Path) -> dict[str, Path]:
     """Two run folders, trained for a few steps by the command line: two versions of one task's adapter."""
@@ -102,7 +126,7 @@ def collector() -> Iterator[Collector]:
 @pytest.fixture(scope="session")
 def service(work: Path, runs: dict[str, Path], collector: Collector) -> Iterator[Process]:
     observed = ("--otlp-endpoint", collector.endpoint, "--log-format", "json")
-    process = Process(work / "home", "--max-slots", "2", "--adapter", f"given={runs['describe']}", *observed)
+    process = Process(work / "home", "--adapter", f"given={runs['describe']}", *observed)
     try:
         answer = httpx.get(f"{process.url}/health")
         assert answer.status_code == 200, "it answers while the engine starts"

@@ -14,7 +14,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, BitsAndBytesConfig
 from evaluation.rows import Row, load_rows
 from evaluation.tokens import encode_row
 from tests.e2e.batches import Ask, answers
-from tests.e2e.conftest import patchbay
+from tests.e2e.conftest import patchbay, quantized
 from tests.makers import EMBEDDED
 from tests.reference import Reference, dequantized, in_eight_bits
 
@@ -29,19 +29,11 @@ def rows(samples: Path) -> list[Row]:
     return load_rows(samples / "route" / "test.jsonl")[:6]
 
 
-def _quantized(work: Path, method: str) -> Path:
-    folder = work / method
-    if not folder.exists():
-        done = patchbay("quantize", "--base", "embedded", "--method", method, "--out", folder)
-        assert done.returncode == 0, done.stderr[-2000:]
-    return folder
-
-
 def _base(work: Path, form: str) -> tuple[Path, dict[str, Any], Callable[[], Any]]:
     """A folder, the engine's options, and the same weights as a model."""
     if form == "int8":
         return EMBEDDED.path, {"quantization": "int8"}, in_eight_bits
-    folder = _quantized(work, form)
+    folder = quantized(work, form)
     return folder, {}, lambda: dequantized(folder)
 
 

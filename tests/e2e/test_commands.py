@@ -10,7 +10,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.e2e.conftest import PATCHBAY, Process, patchbay
+from tests.e2e.conftest import PATCHBAY, Process, patchbay, quantized
 
 pytestmark = pytest.mark.e2e
 
@@ -100,17 +100,14 @@ def test_an_interrupted_training_goes_on(samples: Path, tmp_path: Path) -> None:
     assert "finished run" in again.stderr
 
 
-def test_a_quantized_and_a_fully_trained_base_serve(samples: Path, runs: dict[str, Path], work: Path) -> None:
-    """GPTQ of the base takes the base's adapters; a fully trained base is a base of its own."""
-    made = patchbay("quantize", "--base", "embedded", "--method", "gptq", "--out", work / "four-bits", "--json")
-    assert made.returncode == 0, made.stderr[-2000:]
-    sizes = json.loads(made.stdout)["weight_bytes"]
-    assert sizes["after"] < sizes["before"]
-    process = Process(work / "home-gptq", "--base", str(work / "four-bits"), "--adapter", f"route={runs['one']}").ready()
+def test_a_quantized_base_serves(runs: dict[str, Path], work: Path) -> None:
+    """GPTQ of the base takes the base's adapters."""
+    base = quantized(work, "gptq")
+    process = Process(work / "home-gptq", "--base", str(base), "--adapter", f"route={runs['one']}").ready()
     try:
         manifest = process.client.call("GET", "/v1/adapters/route")["versions"][0]
         assert manifest["status"] == "verified"
-        answer = httpx.post(f"{process.url}/v1/completions", json={"model": "four-bits", "prompt": "x", "max_tokens": 4})
+        answer = httpx.post(f"{process.url}/v1/completions", json={"model": base.name, "prompt": "x", "max_tokens": 4})
         assert answer.status_code == 200
     finally:
         process.stop()
