@@ -12,11 +12,13 @@ from adapters.tables import EvaluationTable, ScoreTable
 
 
 class EvaluationRecords:
-    """The evaluations of a registry. A body is an evaluation as the API shows it."""
+    """The evaluations of a registry. A body is an evaluation as the API shows it.
 
-    def __init__(self, engine: Engine) -> None:
-        self._engine = engine
-        self._lock = threading.Lock()
+    `lock` is the registry's own: SQLite refuses the write of one who read before another wrote.
+    """
+
+    def __init__(self, engine: Engine, lock: threading.Lock) -> None:
+        self._engine, self._lock = engine, lock
 
     def save(self, body: dict[str, Any]) -> None:
         """Writes an evaluation, its scores with it when it has completed."""

@@ -29,7 +29,7 @@ class Registry:
     def __init__(self, url: str) -> None:
         self._database = Database(url)
         self._lock = threading.Lock()
-        self.records = EvaluationRecords(self._database.engine)
+        self.records = EvaluationRecords(self._database.engine, self._lock)
         with errors_are_ours(), Session(self._database.engine) as session:
             self.state = _read(session)
 

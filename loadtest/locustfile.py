@@ -1,104 +1,109 @@
-"""What locust runs: users that stream completions and look at who answered.
+"""What locust runs: `locust -f loadtest/locustfile.py --host URL`, with its own page, headless, or as master and workers.
 
-Run by `patchbay loadtest`, or by `locust -f` with PATCHBAY_SCENARIO and PATCHBAY_RESULT set: nothing
-else of this project is imported, and locust patches the whole process.
+PATCHBAY_SCENARIO names the scenario (many, unless given), PATCHBAY_ADAPTERS the folders that adapters are made from
+(separated like a PATH), PATCHBAY_KEY the key, PATCHBAY_RESULT where the tally is written. `patchbay loadtest` prepares
+the service itself and hands over what it found in PATCHBAY_FACTS.
 """
 
 import json
+import logging
 import os
-import random
 import time
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-from locust import HttpUser, constant, events, task
+import gevent
+from locust import events
+from locust.runners import LocalRunner, MasterRunner, WorkerRunner
 
-SCENARIO = json.loads(os.environ["PATCHBAY_SCENARIO"])
-RESULT = os.environ.get("PATCHBAY_RESULT")
-KEY = os.environ.get("PATCHBAY_KEY")
-PROMPTS = (
-    "Order 4821: two green chairs for Maria Lopez, to be sent on Friday.",
-    "Please tell me what the weather will be like tomorrow in Porto",
-    "name: Blue Lantern; kind: cafe; area: riverside; price: cheap",
-    "I have lost my card and would like a new one",
-    "What time does the last train leave on Sunday?",
-)
-ANSWERS: list[dict[str, Any]] = []
+from loadtest.client import Client, adapter_files
+from loadtest.facts import Facts
+from loadtest.operators import user_classes
+from loadtest.result import summed
+from loadtest.scenario import from_record, load
+from loadtest.stage import Stage
+from loadtest.tally import Tally
+from loadtest.tally import from_record as tally_of
+from loadtest.users import Run
 
+_KEY = os.environ.get("PATCHBAY_KEY")
+_GIVEN = [Path(folder) for folder in os.environ.get("PATCHBAY_ADAPTERS", "").split(os.pathsep) if folder]
+_FACTS = os.environ.get("PATCHBAY_FACTS")
+_RESULT = os.environ.get("PATCHBAY_RESULT")
+_NAME = os.environ.get("PATCHBAY_SCENARIO", "many")
 
-class Reader(HttpUser):
-    """Asks one model at a time, again as soon as it is answered."""
-
-    wait_time = constant(0)
-
-    def on_start(self) -> None:
-        """Learns which models there are, and what each name serves."""
-        if KEY:
-            self.client.headers["Authorization"] = f"Bearer {KEY}"
-        adapters = self.client.get("/v1/adapters", name="setup").json()["data"]
-        self.base = self.client.get("/version", name="setup").json()["base"]["id"]
-        self.versions = {a["name"]: {v["version"] for v in a["versions"]} for a in adapters if a["live"]}
-        self.models = sorted(self.versions)
-        self.random = random.Random(id(self))
-
-    def _pick(self) -> str:
-        if SCENARIO["mix"] == "base" or not self.models:
-            return str(self.base)
-        if SCENARIO["mix"] == "one":
-            return str(self.models[0])
-        ranked = [*self.models, self.base]
-        return str(self.random.choices(ranked, [1 / (rank + 1) for rank in range(len(ranked))])[0])
-
-    @task
-    def complete(self) -> None:
-        """One streamed completion: its first token, its tokens, its end, and the version that made it."""
-        model = self._pick()
-        body = {
-            "model": model,
-            "prompt": self.random.choice(PROMPTS),
-            "max_tokens": SCENARIO["max_tokens"],
-            "temperature": 0,
-            "stream": True,
-        }
-        body["stream_options"] = {"include_usage": True}
-        began = time.perf_counter()
-        first, tokens = None, 0
-        with self.client.post("/v1/completions", json=body, stream=True, name="completion", catch_response=True) as answer:
-            if answer.status_code != 200:
-                answer.failure(f"{answer.status_code}: {answer.text[:120]}")
-                ANSWERS.append({"model": model, "status": answer.status_code})
-                return
-            for line in answer.iter_lines():
-                if first is None and line.startswith(b"data: "):
-                    first = time.perf_counter() - began
-                if b'"usage":{' in line:
-                    tokens = json.loads(line.removeprefix(b"data: "))["usage"]["completion_tokens"]
-            made_by = answer.headers.get("X-Patchbay-Adapter", "")
-            right = self._is_right(model, made_by)
-            if right:
-                answer.success()
-            else:
-                answer.failure(f"asked {model}, answered by {made_by}")
-        ANSWERS.append(
-            {
-                "model": model,
-                "status": 200,
-                "right": right,
-                "first": first,
-                "seconds": time.perf_counter() - began,
-                "tokens": tokens,
-            }
-        )
-
-    def _is_right(self, model: str, made_by: str) -> bool:
-        if model == self.base:
-            return bool(made_by == "base")
-        name, _, version = made_by.partition("@")
-        return bool(name == model and version in self.versions[model])
+SCENARIO = from_record(json.loads(_NAME)) if _NAME.startswith("{") else load(_NAME)
+RUN = Run(SCENARIO, _KEY, [adapter_files(folder) for folder in _GIVEN])
+STAGE = ExitStack()
+CLOCK: list[gevent.Greenlet] = []
+log = logging.getLogger("patchbay.loadtest")
+globals().update(user_classes(RUN))
 
 
-@events.quitting.add_listener
-def write(environment: Any, **_: Any) -> None:
-    """Leaves every answer for the one who counts."""
-    if RESULT:
-        Path(RESULT).write_text(json.dumps(ANSWERS), encoding="utf-8")
+@events.init_command_line_parser.add_listener
+def offer(parser: Any) -> None:
+    """The scenario's users are what locust's page and command line begin with."""
+    parser.set_defaults(num_users=SCENARIO.users, spawn_rate=SCENARIO.users)
+
+
+@events.init.add_listener
+def listen(environment: Any, **_: Any) -> None:
+    """A worker is told the facts by its master, and reports what it counted."""
+    if isinstance(environment.runner, WorkerRunner):
+        environment.runner.register_message("facts", lambda environment, msg, **_: RUN.begin(Facts(**msg.data), False))
+
+
+@events.test_start.add_listener
+def set_stage(environment: Any, **_: Any) -> None:
+    """Makes the service ready, once: in the only process, or in the master."""
+    if isinstance(environment.runner, WorkerRunner):
+        return
+    RUN.tally = Tally()
+    if _FACTS:
+        facts = Facts(**json.loads(_FACTS))
+    else:
+        facts = STAGE.enter_context(Stage(Client(environment.host, _KEY), SCENARIO, _GIVEN, log.info))
+    facts.began = time.time()
+    if isinstance(environment.runner, MasterRunner):
+        environment.runner.send_message("facts", facts.record())
+    RUN.begin(facts, isinstance(environment.runner, LocalRunner))
+    CLOCK.append(gevent.spawn_later(SCENARIO.seconds, end, environment))
+
+
+def end(environment: Any) -> None:
+    """When the scenario's time is over, which begins when the service is ready; a headless locust ends with it."""
+    CLOCK.clear()
+    environment.runner.stop()
+    if environment.web_ui is None:
+        environment.runner.quit()
+
+
+@events.report_to_master.add_listener
+def report(client_id: str, data: dict[str, Any]) -> None:
+    """What this worker counted since it last reported."""
+    data["tally"], RUN.tally = RUN.tally.record(), Tally()
+
+
+@events.worker_report.add_listener
+def hear(client_id: str, data: dict[str, Any]) -> None:
+    """Adds a worker's count to all."""
+    RUN.tally.add(tally_of(data["tally"]))
+
+
+@events.test_stop.add_listener
+def leave(environment: Any, **_: Any) -> None:
+    """The service is as it was again; without PATCHBAY_RESULT the verdict is said here."""
+    RUN.end()
+    while CLOCK:
+        CLOCK.pop().kill(block=False)
+    STAGE.close()
+    if not isinstance(environment.runner, WorkerRunner) and not _RESULT:
+        log.info("%s: %s", SCENARIO.name, summed(SCENARIO, environment.host, RUN.tally, RUN.seconds)["verdict"])
+
+
+@events.quit.add_listener
+def write(**_: Any) -> None:
+    """Leaves the tally for the one who started this."""
+    if _RESULT:
+        Path(_RESULT).write_text(json.dumps({"seconds": RUN.seconds, "tally": RUN.tally.record()}), encoding="utf-8")

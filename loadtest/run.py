@@ -1,115 +1,114 @@
 """Runs a scenario in a process of its own (locust patches whatever it is imported into) and sums up what came back."""
 
 import json
-import math
 import os
+import signal
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from loadtest.client import Client
+from loadtest.errors import LoadTestError
+from loadtest.facts import Facts
+from loadtest.result import summed
 from loadtest.scenario import Scenario
+from loadtest.stage import Stage
+from loadtest.tally import from_record
 
 _GRACE = 60.0
-
-
-class LoadTestError(RuntimeError):
-    """locust could not do its work; the message holds its last words."""
+Tell = Callable[[str, float], None]
 
 
 def run(
-    scenario: Scenario, url: str, on_tick: Callable[[float], None] = lambda seconds: None, key: str | None = None
+    scenario: Scenario, url: str, key: str | None = None, adapters: Sequence[Path] = (), tell: Tell = lambda step, seconds: None
 ) -> dict[str, Any]:
-    """The result of a scenario against `url`; times in seconds. `on_tick` hears how long it has run.
+    """The result of a scenario against `url`; `tell` hears what is done and how long the traffic has run.
+
+    SIGINT ends the traffic early: the result is then of what was (`interrupted`). The service is left as it was found.
 
     Raises:
-        LoadTestError: locust failed, or nothing was answered.
+        LoadTestError: the service cannot be made ready, locust failed, or nothing was answered.
     """
+    client = Client(url, key)
+    stage = Stage(client, scenario, adapters, lambda step: tell(step, 0.0))
+    with stage as facts:
+        before = client.counters()
+        said, interrupted = _traffic(scenario, client.url, key, adapters, facts, tell)
+        after = client.counters()
+    tally = from_record(said["tally"])
+    service = {"ready_after": round(stage.waited, 2)} | _change(before, after)
+    return {**summed(scenario, client.url, tally, said["seconds"], service), "interrupted": interrupted}
+
+
+def _change(before: dict[str, float] | None, after: dict[str, float] | None) -> dict[str, float]:
+    if before is None or after is None:
+        return {}
+    return {name: after[name] - before[name] for name in after} | {
+        "memory_bytes": after["memory_bytes"],
+        "memory_growth": round(after["memory_bytes"] / before["memory_bytes"] - 1, 4) if before["memory_bytes"] else 0.0,
+    }
+
+
+def _traffic(
+    scenario: Scenario, url: str, key: str | None, adapters: Sequence[Path], facts: Facts, tell: Tell
+) -> tuple[dict[str, Any], bool]:
+    """What locust's process leaves, and whether it was interrupted."""
     with tempfile.TemporaryDirectory() as folder:
-        result = Path(folder) / "answers.json"
-        process = _start(scenario, url, result, key)
-        began = time.monotonic()
+        result, log = Path(folder) / "tally.json", Path(folder) / "log"
+        with log.open("w") as file:
+            process = _start(scenario, url, _environment(scenario, key, adapters, facts, result), file)
         try:
-            while process.poll() is None:
-                time.sleep(0.25)
-                on_tick(time.monotonic() - began)
-                if time.monotonic() - began > scenario.seconds + _GRACE:
-                    raise LoadTestError(f"locust did not end within {_GRACE:.0f} s after the scenario's {scenario.seconds} s")
+            interrupted = _watch(process, scenario.seconds, tell)
         finally:
             if process.poll() is None:
-                process.terminate()
-                process.wait()
-        said = process.stdout.read() if process.stdout else ""
+                process.kill()
+            process.wait()
         if not result.is_file():
-            raise LoadTestError(f"locust ended with {process.returncode}: {said[-400:]}")
-        answers = json.loads(result.read_text(encoding="utf-8"))
-    if not answers:
-        raise LoadTestError(f"no request was answered: {said[-400:]}")
-    return summed(scenario, url, answers)
+            raise LoadTestError(f"locust ended with {process.returncode}: {log.read_text()[-600:]}")
+        found = json.loads(result.read_text(encoding="utf-8"))
+        if not found["tally"]["cells"] and not interrupted:
+            raise LoadTestError(f"no request was answered within the scenario's time: {log.read_text()[-600:]}")
+        return found, interrupted
 
 
-def _start(scenario: Scenario, url: str, result: Path, key: str | None) -> "subprocess.Popen[str]":
-    command = [
-        sys.executable,
-        "-m",
-        "locust",
-        "-f",
-        str(Path(__file__).with_name("locustfile.py")),
-        "--headless",
-        "--only-summary",
-    ]
-    command += [
-        "--host",
-        url,
-        "-u",
-        str(scenario.users),
-        "-r",
-        str(scenario.users),
-        "-t",
-        f"{math.ceil(scenario.seconds)}s",
-        "--loglevel",
-        "ERROR",
-    ]
-    environment = {**os.environ, "PATCHBAY_SCENARIO": scenario.to_json(), "PATCHBAY_RESULT": str(result)}
+def _watch(process: "subprocess.Popen[bytes]", seconds: float, tell: Tell) -> bool:
+    began = ends = time.monotonic()
+    ends += seconds + _GRACE
+    interrupted = False
+    while process.poll() is None:
+        try:
+            time.sleep(0.2)
+            tell("traffic", time.monotonic() - began)
+        except KeyboardInterrupt:
+            if interrupted:
+                raise
+            interrupted, ends = True, time.monotonic() + _GRACE
+            process.send_signal(signal.SIGINT)
+        if time.monotonic() > ends:
+            raise LoadTestError(f"locust did not end within {_GRACE:.0f} s after it should have")
+    return interrupted
+
+
+def _environment(scenario: Scenario, key: str | None, adapters: Sequence[Path], facts: Facts, result: Path) -> dict[str, str]:
+    environment = {
+        **os.environ,
+        "PATCHBAY_SCENARIO": json.dumps(scenario.record()),
+        "PATCHBAY_FACTS": json.dumps(facts.record()),
+        "PATCHBAY_ADAPTERS": os.pathsep.join(str(folder.resolve()) for folder in adapters),
+        "PATCHBAY_RESULT": str(result),
+    }
     environment |= {"PATCHBAY_KEY": key} if key else {}
     environment.pop("LD_PRELOAD", None)
-    return subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    return environment
 
 
-def summed(scenario: Scenario, url: str, answers: list[dict[str, Any]]) -> dict[str, Any]:
-    """The figures of all answers, and of each model's."""
-    total = figures(answers, scenario.seconds)
-    models = sorted({a["model"] for a in answers})
-    broken = [
-        f"{name} is {total[name]}, at most {limit} passes" for name, limit in scenario.limits.items() if total[name] > limit
-    ]
-    return {
-        "schema": 1,
-        "kind": "loadtest",
-        "scenario": json.loads(scenario.to_json()),
-        "url": url,
-        "total": total,
-        "models": {model: figures([a for a in answers if a["model"] == model], scenario.seconds) for model in models},
-        "passed": not broken,
-        "verdict": "passed" if not broken else "failed: " + "; ".join(broken),
-    }
-
-
-def figures(answers: list[dict[str, Any]], seconds: float) -> dict[str, float]:
-    """Requests, failures, wrong adapters, rates a second, and percentiles of first token and whole answer."""
-    good = [a for a in answers if a["status"] == 200]
-    found: dict[str, float] = {
-        "requests": len(answers),
-        "failed": len(answers) - len(good),
-        "wrong_adapter": sum(not a["right"] for a in good),
-        "requests_per_second": round(len(good) / seconds, 2),
-        "tokens_per_second": round(sum(a["tokens"] for a in good) / seconds, 1),
-    }
-    for name, key in (("first_token", "first"), ("answer", "seconds")):
-        values = sorted(a[key] for a in good if a[key] is not None)
-        for share in (50, 95, 99):
-            found[f"{name}_p{share}"] = round(values[min(len(values) - 1, len(values) * share // 100)], 4) if values else 0.0
-    return found
+def _start(scenario: Scenario, url: str, environment: dict[str, str], log: Any) -> "subprocess.Popen[bytes]":
+    users = ["-u", str(scenario.users), "-r", str(scenario.users)]
+    file = str(Path(__file__).with_name("locustfile.py"))
+    command = [sys.executable, "-m", "locust", "-f", file, "--headless", "--only-summary", "--host", url, *users]
+    # A session of its own: a terminal's Ctrl-C reaches this process alone, which passes it on once.
+    return subprocess.Popen([*command, "--loglevel", "ERROR"], env=environment, stdout=log, stderr=log, start_new_session=True)

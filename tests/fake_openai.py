@@ -69,7 +69,8 @@ def fake_openai(admission: Admission, say: Say, spend: Spend, pause: Callable[[]
             text = await in_time(lease, say(asked, lease.target.version))
             spend(lease, asked, text)
             status = 200
-            return JSONResponse({"model": body.model, "choices": [choice(text)]}, headers=headers)
+            whole = {"model": body.model, "system_fingerprint": lease.target.fingerprint, "choices": [choice(text)]}
+            return JSONResponse(whole | {"usage": {"completion_tokens": len(text.split())}}, headers=headers)
         finally:
             if not handed_over:
                 lease.close(status)
@@ -79,7 +80,8 @@ def fake_openai(admission: Admission, say: Say, spend: Spend, pause: Callable[[]
         words = re.findall(r"\s*\S+", text)
         for word in words:
             await asyncio.sleep(pause())
-            yield f"data: {json.dumps({'choices': [choice(word)], 'usage': None})}\n\n"
+            chunk = {"system_fingerprint": lease.target.fingerprint, "choices": [choice(word)], "usage": None}
+            yield f"data: {json.dumps(chunk)}\n\n"
         spend(lease, asked, text)
         yield f"data: {json.dumps({'choices': [], 'usage': {'completion_tokens': len(words)}})}\n\n"
         yield "data: [DONE]\n\n"

@@ -3,6 +3,7 @@
 import sqlite3
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -354,4 +355,22 @@ def test_a_migration_that_is_killed_is_begun_again(tmp_path: Path) -> None:
         assert left.execute("SELECT count(*) FROM sqlite_master WHERE name = 'alembic_version'").fetchone() == (0,)
     registry = Registry(f"sqlite:///{path}")
     assert registry.state.default == "route"
+    registry.close()
+
+
+def test_evaluations_are_written_while_the_registry_changes(tmp_path: Path, url: str) -> None:
+    """SQLite refuses a write after a read that another write has overtaken; nobody may be told so."""
+    registry = Registry(url)
+    registry.promote("a", registry.add(manifest_of(tmp_path, 1), "test").digest, "test")
+    body = {"id": "eval-1", "created": "", "status": "running", "model": "a", "scores": None}
+
+    def route() -> None:
+        for number in range(60):
+            registry.set_default("a" if number % 2 else None, "test")
+
+    with ThreadPoolExecutor() as pool:
+        routing = pool.submit(route)
+        while not routing.done():
+            registry.records.save(body)
+        routing.result()
     registry.close()
