@@ -21,6 +21,7 @@ COMMANDS = {
     "quantize": "training.cli:quantize",
     "sweep": "training.sweep.cli:sweep",
     "evaluate": "evaluation.cli:evaluate",
+    "compare": "evaluation.compare.cli:compare",
     "data": "evaluation.data.cli:app",
     "loadtest": "loadtest.cli:loadtest",
     "report": "training.cli:report",

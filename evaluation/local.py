@@ -63,9 +63,9 @@ class LocalModel:
         """All the base sees at once."""
         return Span(self._local.base.max_length)
 
-    async def complete(self, prompt: Any, max_tokens: int) -> Completion:
-        """A greedy answer."""
-        return await asyncio.to_thread(self._alone, lambda: self._complete(prompt, max_tokens))
+    async def complete(self, prompt: Any, max_tokens: int, stop: str | None = None) -> Completion:
+        """A greedy answer, ended before `stop` where it says that."""
+        return await asyncio.to_thread(self._alone, lambda: self._complete(prompt, max_tokens, stop))
 
     async def score(self, row: Row) -> TokenScore:
         """The completion's log-probabilities."""
@@ -77,7 +77,7 @@ class LocalModel:
         with self._local.lock, net.disable_adapter() if self._name is None and hasattr(net, "disable_adapter") else nullcontext():
             return work()
 
-    def _complete(self, prompt: Any, max_tokens: int) -> Completion:
+    def _complete(self, prompt: Any, max_tokens: int, stop: str | None) -> Completion:
         tokenizer, net = self._local.tokenizer, self._local.net
         ids = torch.tensor([encode_prompt(prompt, tokenizer)], device=net.device)
         began = time.monotonic()
@@ -87,9 +87,13 @@ class LocalModel:
             max_new_tokens=max_tokens,
             do_sample=False,
             pad_token_id=tokenizer.pad_token_id or tokenizer.eos_token_id,
+            **({"stop_strings": [stop], "tokenizer": tokenizer} if stop else {}),
         )[0, ids.shape[1] :]
-        ended = bool((made == tokenizer.eos_token_id).any())
-        return Completion(tokenizer.decode(made, skip_special_tokens=True), len(made), time.monotonic() - began, not ended)
+        seconds = time.monotonic() - began
+        text = tokenizer.decode(made, skip_special_tokens=True)
+        kept = text.split(stop, 1)[0] if stop else text
+        ended = kept != text or bool((made == tokenizer.eos_token_id).any())
+        return Completion(kept, len(made), seconds, not ended)
 
     def _score(self, row: Row) -> TokenScore:
         net = self._local.net

@@ -28,6 +28,8 @@ ONLY_ERRORS = {
     "evaluation/here.py": {"adapters.archive", "adapters.base"},
     "evaluation/data/cli.py": {"adapters.base", "adapters.errors"},
     "evaluation/local.py": {"adapters.base"},
+    "evaluation/compare/cli.py": {"adapters.base", "adapters.errors"},
+    "evaluation/compare/contestants.py": {"adapters.archive", "adapters.base", "adapters.errors"},
 }
 
 

@@ -57,6 +57,15 @@ def test_nothing_given_says_which_commands_fill_it(lang: str) -> None:
     assert "☑" not in found
 
 
+def test_commands_that_are_named_exist() -> None:
+    for words in re.findall(r"`patchbay ([a-z ]+)", text([])):
+        name, *rest = words.split()
+        command = patchbay.LazyGroup().get_command(None, name)
+        assert command is not None, words
+        if rest:
+            assert rest[0] in command.commands, words
+
+
 def test_figures_are_those_of_the_records() -> None:
     found = text(made.everything())
     assert "| route | accuracy | 60 | 0.2 | 0.9 | 0.8 – 0.95 | +0.7 [+0.6, +0.8] | 0.001 | better |" in found

@@ -1,0 +1,1 @@
+"""Prompting, retrieval and fine-tuning on identical items: quality, latency, cost, and when to use which."""
