@@ -18,6 +18,7 @@ COMMANDS = {
     "status": "service.status_cli:status",
     "train": "training.cli:train",
     "merge": "training.cli:merge",
+    "memory": "training.cli:memory",
     "quantize": "training.cli:quantize",
     "sweep": "training.sweep.cli:sweep",
     "evaluate": "evaluation.cli:evaluate",

@@ -118,6 +118,25 @@ def merge(
         typer.echo(f"warning: {note['warning']}", err=True)
 
 
+def memory(
+    out: Annotated[Path, typer.Option(help="JSON file for the record.")],
+    base: Annotated[str, typer.Option(help="A folder, a hub id, or 'embedded'.")] = "embedded",
+    methods: Annotated[str, typer.Option(help="Comma-separated.")] = "full,lora,qlora-4bit,qlora-8bit",
+    rank: Annotated[int, typer.Option(min=1, max=1024, help="LoRA rank r.")] = 16,
+    rows: Annotated[int, typer.Option(min=1, max=4096, help="Rows a step.")] = 8,
+    length: Annotated[int, typer.Option(min=8, help="Tokens a row; the second half are labels.")] = 256,
+    as_json: Json = False,
+) -> None:
+    """Measure what a training step takes by part, each method in a fresh process, beside the formula; larger models computed."""
+    be_quiet()
+    from training.memory.compare import compare
+    from training.memory.formula import Batch
+    from training.memory.show import show
+
+    record = compare(base, methods.split(","), rank, Batch(rows, length, rows * (length // 2)), out)
+    typer.echo(json.dumps(record) if as_json else show(record))
+
+
 def quantize(
     out: Out,
     base: Annotated[str, typer.Option(help="A folder, a hub id, or 'embedded'.")] = "embedded",

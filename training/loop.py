@@ -32,17 +32,23 @@ class CompletionTrainer(Trainer):
         self, model: Any, inputs: dict[str, torch.Tensor], return_outputs: bool = False, num_items_in_batch: Any = None
     ) -> Any:
         """Mean cross-entropy in nats a label; `inputs` are (rows, length) each."""
-        causal = model.get_base_model() if hasattr(model, "get_base_model") else model
-        target = inputs["labels"][:, 1:]
-        kept = target != IGNORED
-        seen = {"input_ids": inputs["input_ids"], "attention_mask": inputs["attention_mask"]}
-        if any(getattr(causal.config, name, None) is not None for name in _RESCALED):
-            logits = causal(**seen).logits[:, :-1][kept]
-        else:
-            hidden = causal.base_model(**seen).last_hidden_state
-            logits = causal.get_output_embeddings()(hidden[:, :-1][kept])
-        loss = torch.nn.functional.cross_entropy(logits.float(), target[kept])
+        # Trainer leaves mixed precision to the wrapped model's forward, which is not the one called here.
+        with self.accelerator.autocast():
+            loss = _label_loss(model, inputs)
         return (loss, {}) if return_outputs else loss
+
+
+def _label_loss(model: Any, inputs: dict[str, torch.Tensor]) -> torch.Tensor:
+    causal = model.get_base_model() if hasattr(model, "get_base_model") else model
+    target = inputs["labels"][:, 1:]
+    kept = target != IGNORED
+    seen = {"input_ids": inputs["input_ids"], "attention_mask": inputs["attention_mask"]}
+    if any(getattr(causal.config, name, None) is not None for name in _RESCALED):
+        logits = causal(**seen).logits[:, :-1][kept]
+    else:
+        hidden = causal.base_model(**seen).last_hidden_state
+        logits = causal.get_output_embeddings()(hidden[:, :-1][kept])
+    return torch.nn.functional.cross_entropy(logits.float(), target[kept])
 
 
 class Curves(TrainerCallback):

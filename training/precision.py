@@ -1,4 +1,4 @@
-"""The dtype that products are computed in: bfloat16 where the hardware has it, else float32."""
+"""The dtype that products are computed in: bfloat16 where that is faster, else float32."""
 
 from pathlib import Path
 
@@ -6,10 +6,13 @@ import torch
 
 
 def has_fast_bfloat16() -> bool:
-    """Whether bfloat16 products are done in hardware here."""
+    """Whether bfloat16 products are the faster ones here: on a GPU that has them, on a CPU with AMX.
+
+    AVX512-BF16 alone is not enough: a LoRA of the embedded base trained at 0.6 times float32's tokens a second with it.
+    """
     if torch.cuda.is_available():
         return bool(torch.cuda.is_bf16_supported())
-    return "avx512_bf16" in _cpu_flags() or "amx_bf16" in _cpu_flags()
+    return "amx_bf16" in _cpu_flags()
 
 
 def _cpu_flags() -> str:

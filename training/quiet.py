@@ -12,5 +12,6 @@ def be_quiet() -> None:
     # Threads that spin while they wait take the cores from whatever else runs, and then from each other: beside one
     # busy process a step took 10 s instead of 0.2 s. A short spin costs nothing when the machine is idle.
     os.environ.setdefault("GOMP_SPINCOUNT", "2000")
+    os.environ.setdefault("KINETO_LOG_LEVEL", "99")  # torch's profiler says on stderr that it begins and ends
     for library in ("transformers", "bitsandbytes"):
         logging.getLogger(library).setLevel(logging.ERROR)

@@ -44,7 +44,7 @@ def train(config: TrainConfig, out: Path, on_eval: OnEval | None = None) -> dict
         KeyboardInterrupt: after a checkpoint was saved; the same command goes on from it.
     """
     before = _check_out(config, out)
-    prepared = _prepare(config)
+    prepared = prepare(config)
     model = load_model(prepared.base, config)
     if config.method != "full":
         model = add_adapter(model, config, prepared.base)
@@ -81,7 +81,7 @@ def _check_out(config: TrainConfig, out: Path) -> dict[str, Any] | None:
     return before
 
 
-def _prepare(config: TrainConfig) -> Prepared:
+def prepare(config: TrainConfig) -> Prepared:
     base = describe_base(resolve_base(config.base), config.base)
     valid = Path(config.valid) if config.valid else None
     data = load_training_data(Path(config.data), valid, config.valid_share, config.seed)
