@@ -38,6 +38,7 @@ RUN = Run(SCENARIO, _KEY, [adapter_files(folder) for folder in _GIVEN])
 STAGE = ExitStack()
 CLOCK: list[gevent.Greenlet] = []
 log = logging.getLogger("patchbay.loadtest")
+logging.getLogger("httpx").setLevel(logging.WARNING)  # a line for each call
 globals().update(user_classes(RUN))
 
 
