@@ -32,7 +32,7 @@ class Stage:
 
     def __enter__(self) -> Facts:
         self._say("waiting for the service")
-        self.waited = self._client.wait_ready()
+        self.waited = self._client.wait_ready(may_be_silent=self._scenario.cold)
         try:
             return self._set()
         except BaseException:  # whatever it was, an interrupt too: what is there already is cleared away

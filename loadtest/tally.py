@@ -2,7 +2,7 @@
 
 import math
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import Any
 
 SLICES = 60
@@ -104,11 +104,3 @@ def from_record(record: dict[str, Any]) -> Tally:
             cell.times[name].update({int(bucket): number for bucket, number in buckets.items()})
     made.messages.update(record["messages"])
     return made
-
-
-def merged(tallies: Iterable[Tally]) -> Tally:
-    """The sum."""
-    found = Tally()
-    for tally in tallies:
-        found.add(tally)
-    return found

@@ -113,8 +113,8 @@ class Asker(Visitor):
         asked = question(self.traffic, model, self.rng)
         try:
             self._send(asked, model, due)
-        except RequestException as error:
-            self.shared.failed(self.traffic, model, f"the connection broke: {type(error).__name__}")
+        except (RequestException, ValueError) as error:  # ValueError: what came is no JSON
+            self.shared.failed(self.traffic, model, f"the answer broke off: {type(error).__name__}")
 
     def _send(self, asked: Question, model: str, due: float) -> None:
         is_stream = "stream" in asked.body

@@ -22,10 +22,10 @@ class Site:
 
     def __init__(self, home: Path, **changes: Any) -> None:
         self.key = ""
-        settings = Settings(base="embedded", home=home, **changes)
+        settings = Settings(base="embedded", home=home, **{"port": 0, **changes})
         self.runtime = Runtime(settings, EMBEDDED, lambda base, settings, observer: FakeEngine(observer))
         self.engine: FakeEngine = self.runtime.engine  # type: ignore[assignment]
-        self._listener = socket.create_server(("127.0.0.1", 0))
+        self._listener = socket.create_server(("127.0.0.1", settings.port))
         self.url = f"http://127.0.0.1:{self._listener.getsockname()[1]}"
         self._server = uvicorn.Server(uvicorn.Config(build_app(self.runtime), log_config=None, timeout_graceful_shutdown=1))
         self._thread = threading.Thread(target=self._server.run, kwargs={"sockets": [self._listener]}, daemon=True)

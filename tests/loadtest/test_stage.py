@@ -1,5 +1,7 @@
 """What a scenario adds to a service is gone afterwards, whatever happened in between."""
 
+import socket
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -56,6 +58,19 @@ def test_an_error_or_an_interrupt_leaves_nothing(site: Site, given: Path) -> Non
     with pytest.raises(LoadTestError, match="uploads adapters.*--adapter"), Stage(Client(site.url), load("soak"), []):
         pass
     assert names(site) == ["describe", "route"]
+
+
+def test_a_cold_start_is_waited_for_and_nothing_else_is(tmp_path: Path, given: Path) -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    client = Client(f"http://127.0.0.1:{port}")
+    with pytest.raises(LoadTestError, match="does not answer"), Stage(client, load("base"), []):
+        pass
+    with ThreadPoolExecutor() as pool:
+        waiting = pool.submit(client.wait_ready, 60, True)
+        with Site(tmp_path / "home", port=port):
+            assert waiting.result() > 0
 
 
 def test_what_a_killed_one_left_is_swept(site: Site, given: Path) -> None:
