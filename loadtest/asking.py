@@ -28,15 +28,16 @@ class Question:
 
 
 def question(traffic: Traffic, model: str, rng: random.Random) -> Question:
-    """What this traffic asks of `model`; one in four asks the fingerprint."""
-    body: dict[str, Any] = {"model": model, "max_tokens": traffic.max_tokens, "temperature": 0}
+    """What this traffic asks of `model`; one in four completions asks the fingerprint. All write all their tokens, so that
+    the load is the same, and models that would say nothing can be told apart."""
+    body: dict[str, Any] = {"model": model, "max_tokens": traffic.max_tokens, "temperature": 0, "ignore_eos": True}
     if traffic.kind == "stream":
         body |= {"stream": True, "stream_options": {"include_usage": True}}
+    if traffic.kind != "chat" and traffic.words == 0 and rng.random() < 0.25:
+        return Question("/v1/completions", body | {"prompt": FINGERPRINT, "max_tokens": FINGERPRINT_TOKENS}, True)
     prompt = rng.choice(_PROMPTS) + " please" * traffic.words
     if traffic.kind == "chat":
         return Question("/v1/chat/completions", body | {"messages": [{"role": "user", "content": prompt}]}, False)
-    if traffic.words == 0 and rng.random() < 0.25:
-        return Question("/v1/completions", body | {"prompt": FINGERPRINT, "max_tokens": FINGERPRINT_TOKENS}, True)
     return Question("/v1/completions", body | {"prompt": prompt}, False)
 
 

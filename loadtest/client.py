@@ -62,8 +62,8 @@ class Client:
         return str(self.call("POST", "/v1/adapters", data={"name": name}, files=parts)["version"])
 
     def complete(self, model: str, prompt: str, max_tokens: int) -> str:
-        """The greedy completion."""
-        body = {"model": model, "prompt": prompt, "max_tokens": max_tokens, "temperature": 0}
+        """The greedy completion, all its tokens written."""
+        body = {"model": model, "prompt": prompt, "max_tokens": max_tokens, "temperature": 0, "ignore_eos": True}
         return str(self.call("POST", "/v1/completions", json=body)["choices"][0]["text"])
 
     def counters(self) -> dict[str, float] | None:

@@ -94,7 +94,8 @@ def _figure(result: dict[str, Any], name: str) -> float | None:
 def _verdict(result: dict[str, Any], broken: list[str]) -> str:
     f = result["total"]
     said = (
-        f"{f['requests']:,} requests, {f['failed']} failed, {f['wrong_adapter'] + f['wrong_content']} from the wrong adapter, "
+        f"{f['requests']:,} requests, {f['failed']} failed, {f['wrong_adapter'] + f['wrong_content']} from the wrong adapter "
+        f"({f['checked_content']:,} checked by their text too), "
         f"first token p99 {f['first_token_p99'] * 1000:.0f} ms"
     )
     return f"failed: {'; '.join(broken)} ({said})" if broken else f"passed: {said}"

@@ -21,7 +21,7 @@ Spend = Callable[[Lease, Any, str], None]
 
 
 class Asked(BaseModel):
-    """The last four change nothing."""
+    """The last five change nothing."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
@@ -30,6 +30,7 @@ class Asked(BaseModel):
     max_tokens: int | None = None
     temperature: float | None = None
     seed: int | None = None
+    ignore_eos: bool = False
     stream_options: dict[str, Any] | None = None
 
 

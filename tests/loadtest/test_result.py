@@ -18,7 +18,7 @@ def counted(factor: float = 1.0, traffic: str = "readers") -> Tally:
     tally = Tally()
     for slice_ in range(SLICES):
         cell = tally.cell(slice_, traffic, "a")
-        cell.counts.update(requests=10, tokens=100)
+        cell.counts.update(requests=10, tokens=100, checked_content=1)
         for number in range(10):
             cell.time("first", factor * (0.1 + 0.01 * number) * (1 + 0.01 * (slice_ % 7)))
     return tally
