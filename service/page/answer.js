@@ -59,7 +59,8 @@ export class Answer {
 
   #write(output, piece) {
     const atEnd = this.text.scrollHeight - this.text.scrollTop - this.text.clientHeight < 40;
-    output.append(piece);
+    // A completion begins with the space between it and the prompt.
+    output.append(output.textContent ? piece : piece.trimStart());
     if (atEnd) this.text.scrollTop = this.text.scrollHeight;
   }
 

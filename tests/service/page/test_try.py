@@ -22,7 +22,7 @@ def seconds(text: str) -> float:
 
 def test_side_by_side_each_says_what_it_cost_and_which_version_made_it(site: Site, visit: Open, uploaded: Uploaded) -> None:
     version = uploaded("route", 1)
-    site.engine.says, site.engine.pause = "one two three four five six seven eight", 1.5
+    site.engine.says, site.engine.pause = " one two three four five six seven eight", 1.5
     page = visit(site)
     page.get_by_label("Prompt", exact=True).fill("Where is my card?")
     page.get_by_role("button", name="Send").click()
@@ -32,6 +32,7 @@ def test_side_by_side_each_says_what_it_cost_and_which_version_made_it(site: Sit
         expect(column(page, model).locator(".output")).to_have_text(re.compile("^one( two)?( three)?( four)?$"))
     site.engine.pause = 0.01
     expect(column(page, "route").locator(".output")).to_have_text(site.engine.says)
+    assert column(page, "route").locator(".output").text_content() == site.engine.says.lstrip()
     for model, made in (("embedded", "base"), ("route", f"route@{version[7:19]}")):
         expect(column(page, model).locator(".version")).to_have_text(made)
         first, latency, tokens, rate = column(page, model).locator("dd").all_inner_texts()
