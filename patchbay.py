@@ -20,6 +20,7 @@ COMMANDS = {
     "merge": "training.cli:merge",
     "memory": "training.cli:memory",
     "quantize": "training.cli:quantize",
+    "tradeoff": "training.cli:tradeoff",
     "sweep": "training.sweep.cli:sweep",
     "evaluate": "evaluation.cli:evaluate",
     "compare": "evaluation.compare.cli:compare",

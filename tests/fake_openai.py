@@ -32,6 +32,7 @@ class Asked(BaseModel):
     seed: int | None = None
     ignore_eos: bool = False
     stream_options: dict[str, Any] | None = None
+    ignore_eos: bool = False
 
 
 class Prompt(Asked):

@@ -163,6 +163,31 @@ def quantize(
     typer.echo(f"{out}\n  {before / 2**20:.1f} MiB -> {after / 2**20:.1f} MiB in {note['seconds']:.0f} s")
 
 
+def tradeoff(
+    adapter: Annotated[Path, typer.Option(help="A run folder, or an adapter's: it is on every base when quality is taken.")],
+    data: Annotated[Path, typer.Option(help="Rows to score, such as the task's test split.")],
+    out: Annotated[Path, typer.Option(help="Folder for the quantized bases and the record; bases that are there are used.")],
+    base: Annotated[str, typer.Option(help="A folder, a hub id, or 'embedded'.")] = "embedded",
+    methods: Annotated[str, typer.Option(help="Comma-separated, of patchbay quantize.")] = "gptq,w8a8,int8,nf4",
+    metric: Annotated[
+        list[str] | None,
+        typer.Option(help="As patchbay evaluate has them; may be repeated. Without it, those that fit the rows."),
+    ] = None,
+    limit: Annotated[int | None, typer.Option(min=1, help="Score this many rows, drawn by the seed.")] = 100,
+    seed: Seed = 1,
+    as_json: Json = False,
+) -> None:
+    """Quantized bases against the original: speed, memory and quality with the adapter on, each on the engine that would serve it."""
+    be_quiet()
+    from training.tradeoff.asked import Asked
+    from training.tradeoff.run import tradeoff as run
+    from training.tradeoff.show import show
+
+    with contextlib.redirect_stdout(sys.stderr):
+        record = run(base, adapter, methods.split(","), Asked(data, tuple(metric or ()), limit, seed=seed), out)
+    typer.echo(json.dumps(record) if as_json else show(record))
+
+
 def report(
     runs: Annotated[
         list[Path],
