@@ -31,14 +31,15 @@ class CompletionTrainer(Trainer):
     def compute_loss(
         self, model: Any, inputs: dict[str, torch.Tensor], return_outputs: bool = False, num_items_in_batch: Any = None
     ) -> Any:
-        """Mean cross-entropy in nats a label; `inputs` are (rows, length) each."""
+        """See label_loss."""
         # Trainer leaves mixed precision to the wrapped model's forward, which is not the one called here.
         with self.accelerator.autocast():
-            loss = _label_loss(model, inputs)
+            loss = label_loss(model, inputs)
         return (loss, {}) if return_outputs else loss
 
 
-def _label_loss(model: Any, inputs: dict[str, torch.Tensor]) -> torch.Tensor:
+def label_loss(model: Any, inputs: dict[str, torch.Tensor]) -> torch.Tensor:
+    """Mean cross-entropy in nats a label; `inputs` are (rows, length) each."""
     causal = model.get_base_model() if hasattr(model, "get_base_model") else model
     target = inputs["labels"][:, 1:]
     kept = target != IGNORED

@@ -38,11 +38,8 @@ def measure(config: TrainConfig, batch: Batch) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as folder:
         examples = _examples(batch)
         trainer = build_trainer(config, model, Path(folder), examples, examples, 0, Curves(Path(folder) / "curves.jsonl"))
-        parts = _parts(trainer, model, trainer.data_collator(examples))
-    return {
-        "allocated": parts,
-        "resident": {"before": before, "loaded": loaded, "peak": peak_memory()["resident"]},
-    }
+        parts, peak = _parts(trainer, model, trainer.data_collator(examples))
+    return {"allocated": parts, "resident": {"before": before, "loaded": loaded, "peak": peak}}
 
 
 def _examples(batch: Batch) -> list[Example]:
@@ -52,7 +49,8 @@ def _examples(batch: Batch) -> list[Example]:
     return [{"input_ids": ids, "labels": labels, "length": batch.length}] * batch.rows
 
 
-def _parts(trainer: Any, model: Any, inputs: dict[str, torch.Tensor]) -> Parts:
+def _parts(trainer: Any, model: Any, inputs: dict[str, torch.Tensor]) -> tuple[Parts, int]:
+    """What is allocated by part, and what the process has had resident at most after one step."""
     inputs = {name: tensor.to(model.device) for name, tensor in inputs.items()}
     optimizer = trainer.create_optimizer()
     model.train()
@@ -65,12 +63,13 @@ def _parts(trainer: Any, model: Any, inputs: dict[str, torch.Tensor]) -> Parts:
         optimizer.zero_grad()
 
     step()  # the optimizer's state is made by its first step
+    resident = peak_memory()["resident"]  # before the profiler below takes its own
     state = [value for entry in optimizer.state.values() for value in entry.values() if torch.is_tensor(value)]
     parts = {"weights": _weights(model), "gradients": seen["gradients"], "optimizer": _bytes(state)}
     parts["activations"] = _kept(lambda: trainer.compute_loss(model, inputs), model)
     parts["peak"] = parts["weights"] + parts["optimizer"] + _most_allocated(step)
     at_once = parts["weights"] + parts["optimizer"] + max(parts["gradients"], parts["activations"])
-    return parts | {"rest": parts["peak"] - at_once}
+    return parts | {"rest": parts["peak"] - at_once}, resident
 
 
 def _bytes(tensors: Iterable[torch.Tensor]) -> int:
