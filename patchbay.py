@@ -27,6 +27,7 @@ COMMANDS = {
     "data": "evaluation.data.cli:app",
     "loadtest": "loadtest.cli:loadtest",
     "report": "training.cli:report",
+    "lab": "training.lab.cli:lab",
     "samples": "training.cli:samples",
     "pretrain": "training.cli:pretrain",
 }

@@ -7,6 +7,7 @@ import yaml
 
 from evaluation import plots
 from training.notebook.language import Language
+from training.notebook.memory import memory
 from training.notebook.parts import Plot, Section, missing, plain, table
 from training.notebook.records import Record, Records
 from training.sweep.space import Value, as_number
@@ -16,12 +17,15 @@ _SWEEP = "sweep --data DATA --out SWEEP"
 
 def section(records: Records, lang: Language) -> Section:
     """Runs, sweeps and memory."""
-    parts: list[str | Plot] = [f"### {lang('day4.worked')}", _worked(records, lang), f"### {lang('day4.tried')}"]
+    parts: list[str | Plot] = [f"### {lang('day4.worked')}", _worked(records, lang)]
+    if records.of("seeds"):
+        parts += [lang("day4.seeds"), _seeds(records, lang)]
+    parts.append(f"### {lang('day4.tried')}")
     for sweep in records.of("sweep"):
         parts += [*_sweep(sweep, lang), *_sweep_plots(sweep, lang)]
     if not records.of("sweep"):
         parts.append(table(_tried_header(lang), [[missing(_SWEEP), "-", "-", "-"]]))
-    return Section(lang("day4.title"), parts)
+    return Section(lang("day4.title"), [*parts, *memory(records, lang)])
 
 
 def _worked(records: Records, lang: Language) -> str:
@@ -44,6 +48,20 @@ def _run(run: Record, lang: Language) -> list[str]:
         lang.seconds(run["seconds"]),
         lang.number(run["tokens_per_second"]),
     ]
+
+
+def _seeds(records: Records, lang: Language) -> str:
+    """Several seeds of one configuration: how far results lie apart by chance."""
+    rows = [
+        [plain(record["path"]), record["method"], ", ".join(map(str, record["seeds"]))]
+        + [_spread(record["figures"][name], lang) for name in ("valid_best", "seconds")]
+        for record in records.of("seeds")
+    ]
+    return table([lang(f"day4.{name}") for name in ("run", "method", "seed", "valid_loss", "seconds")], rows)
+
+
+def _spread(figure: dict[str, Any], lang: Language) -> str:
+    return f"{lang.number(figure['mean'])} ± {lang.number(figure['deviation'], 2)}"
 
 
 def _tried_header(lang: Language) -> list[str]:

@@ -26,10 +26,11 @@ _KINDS = (
     "data-check",
     "loadtest",
     "memory",
+    "seeds",
     "quantization",
     "project",
 )
-CURVES, _HISTORY, _PROJECT = "curves.jsonl", ".jsonl", (".yaml", ".yml")
+CURVES, SEEDS, _HISTORY, _PROJECT = "curves.jsonl", "seeds.json", ".jsonl", (".yaml", ".yml")
 
 
 class Records:
@@ -81,7 +82,11 @@ def _under(folder: Path) -> Iterator[Record]:
         return
     for path in sorted(folder.iterdir()):
         if path.is_dir():
-            yield from _under(path)
+            for record in _under(path):
+                # A seed's run is called by its number alone.
+                yield {**record, "path": f"{folder.name}-{path.name}"} if (folder / SEEDS).is_file() else record
+        elif path.name == SEEDS:
+            yield from ({**record, "path": folder.name} for record in _file(path))
         elif path.suffix in (".json", _HISTORY, *_PROJECT):
             yield from _file(path)
 

@@ -9,14 +9,17 @@ from training.notebook.records import Record, Records
 _TRAINING = ("lora", "rslora", "dora", "qlora-4bit", "qlora-8bit", "full")
 _QUANTIZATION = ("int8", "nf4", "gptq", "w8a8")
 _PROMPTING = ("zero_shot", "few_shot", "retrieval", "lora_retrieval")
-# kind of record -> the command that writes one
+# kind of record -> its phrase, and the command that writes one
 _OTHER = {
-    "sweep": "sweep --data DATA --out SWEEP",
-    "compare": "compare --data DATA --adapter RUN --out F",
-    "evaluation": "evaluate --adapter RUN --data TEST --out F",
-    "history": "evaluate --watch RUNS",
-    "data-check": "data check DATA --json > F",
-    "loadtest": "loadtest --out F",
+    "seeds": ("seeds", "train --seeds 1,2,3 --data DATA --out RUNS"),
+    "sweep": ("sweep", "sweep --data DATA --out SWEEP"),
+    "compare": ("compare", "compare --data DATA --adapter RUN --out F"),
+    "memory": ("memory", "memory --base BASE --out F"),
+    "quantization": ("tradeoff", "tradeoff --adapter RUN --data TEST --out DIR"),
+    "evaluation": ("evaluation", "evaluate --adapter RUN --data TEST --out F"),
+    "history": ("history", "evaluate --watch RUNS"),
+    "data-check": ("data_check", "data check DATA --json > F"),
+    "loadtest": ("loadtest", "loadtest --out F"),
 }
 
 
@@ -41,9 +44,9 @@ def _techniques(records: Records, lang: Language) -> Iterator[tuple[str, list[st
         yield lang("summary.quantization", method=method), _names(bases), f"quantize --method {method} --base BASE --out DIR"
     for approach in _PROMPTING:
         found = [r for r in records.of("compare") if approach in {a["name"] for a in r["approaches"]}]
-        yield lang(f"approach.{approach}"), _names(found), _OTHER["compare"]
-    for kind, command in _OTHER.items():
-        yield lang(f"summary.{kind.replace('-', '_')}"), _names(records.of(kind)), command
+        yield lang(f"approach.{approach}"), _names(found), _OTHER["compare"][1]
+    for kind, (phrase, command) in _OTHER.items():
+        yield lang(f"summary.{phrase}"), _names(records.of(kind)), command
 
 
 def _names(records: list[Record]) -> list[str]:

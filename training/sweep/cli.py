@@ -31,6 +31,7 @@ def sweep(
     ] = True,
     epochs: Annotated[float | None, typer.Option(help="Passes over the data of each trial (3).")] = None,
     max_steps: Annotated[int | None, typer.Option(help="Optimizer steps of each trial, instead of epochs.")] = None,
+    batch_size: Annotated[int | None, typer.Option(help="Rows a step (16).")] = None,
     seed: Annotated[int | None, typer.Option(help="Seed of the trials and of the draws (1).")] = None,
     test: Annotated[
         bool, typer.Option(help="Score the best trial beside its base on the data folder's test rows, once, at the end.")
@@ -52,7 +53,7 @@ def sweep(
     from training.sweep.space import read_space
 
     flags: dict[str, Any] = {
-        "data": data, "base": base, "method": method, "epochs": epochs, "max_steps": max_steps, "seed": seed,
+        "data": data, "base": base, "method": method, "epochs": epochs, "max_steps": max_steps, "batch_size": batch_size, "seed": seed,
     }  # fmt: skip
     space = read_space({"rank": rank, "alpha": alpha, "dropout": dropout, "lr": lr})
     around = load_config(config, flags)

@@ -163,11 +163,53 @@ def loadtest() -> Record:
     return {"kind": "loadtest", "path": "load", "scenario": {"name": "many"}, "total": figures, "models": {"route": figures}}
 
 
+def memory() -> Record:
+    parts = {"weights": 26, "gradients": 26, "optimizer": 52, "activations": 10, "rest": 4, "peak": 120}
+    sizes = {name: size * 2**20 for name, size in parts.items()}
+    figures = {"measured": {"allocated": sizes, "resident": {"before": 0, "loaded": 0, "peak": 500 * 2**20}}, "predicted": sizes}
+    saved = {"trained_state": 0.9, "allocated_peak": 0.5, "resident_growth": 0.3}
+    return {
+        "kind": "memory",
+        "path": "memory",
+        "base": {"id": "embedded"},
+        "rank": 16,
+        "batch": {"rows": 8, "length": 256, "labels": 1024},
+        "methods": {"full": figures | {"saved": dict.fromkeys(saved, 0.0)}, "lora": figures | {"saved": saved}},
+        "computed": [{"model": "Llama 3.1 8B", "method": "lora", "predicted": {k: v * 1024 for k, v in sizes.items()}}],
+    }
+
+
+def seeds() -> Record:
+    figure = {"values": [0.2, 0.3], "mean": 0.25, "deviation": 0.0707}
+    return {
+        "kind": "seeds", "path": "route", "method": "lora", "seeds": [1, 2], "figures": {"valid_best": figure, "seconds": figure},
+    }  # fmt: skip
+
+
+def tradeoff() -> Record:
+    row = {
+        "technique": "gptq", "engine": "vLLM 0.32.0", "disk_bytes": 7 * 2**20, "weights_bytes": 8 * 2**20, "resident_bytes": 900 * 2**20,
+        "tokens_per_second": {"1": 90.0, "8": 400.0}, "speed_up": {"1": 0.9, "8": 1.25}, "scores": {"accuracy": score(0.875, 0.8, 0.95, 0.1)},
+        "quality_loss": {"accuracy": 1.5},
+    }  # fmt: skip
+    chosen = {"technique": "gptq", "engine": "vLLM 0.32.0", "weights_bytes": 8 * 2**20, "tokens_per_second": 400.0}
+    return {
+        "kind": "quantization",
+        "path": "quantization",
+        "base": {"id": "embedded"},
+        "adapter": "route",
+        "n": 60,
+        "rows": [row],
+        "rule": "the fewest bytes",
+        "best": dict.fromkeys(("prototyping", "production", "fast_inference"), chosen),
+    }
+
+
 def everything() -> list[Record]:
     bases = [{"kind": "base", "path": "b4", "method": "gptq", "weight_bytes": {"before": 13_000_000, "after": 7_000_000}}]
     verdicts = ("better", "worse", "no difference shown")
     return [
         run(), run("rs", "rslora"), run("whole", "full"), *(evaluation(f"e{n}", v) for n, v in enumerate(verdicts)), evaluation(),
         sweep(), sweep() | {"test": None, "path": "closed"}, compare(), compare(prices=False) | {"path": "free"}, data_check(), history(3),
-        history(1), project(), loadtest(), *bases,
+        history(1), project(), loadtest(), memory(), seeds(), tradeoff(), *bases,
     ]  # fmt: skip
