@@ -1,6 +1,6 @@
 """Training speed: `patchbay train`'s loop beside TRL's SFTTrainer as it comes, on the same rows in turns.
 
-    python -m bench.training [--rows 320] [--batch 16] [--rounds 3] [--method lora|full] [--bf16-steps 3] [--out FILE.json]
+    python -m bench.training [--base embedded] [--rows 320] [--batch 16] [--rounds 3] [--method lora|full] [--bf16-steps 3] [--out FILE.json]
 
 Both train the same base on the same rows for one pass, in steps of the same rows, with the same LoRA, learning rate, schedule and
 seed, from new; everything else of TRL is its default, but for two things that are to its advantage: products in float32 where that
@@ -114,6 +114,7 @@ def _loss(model: Any, examples: list[Example], pad_id: int) -> float:
 def main() -> None:
     """Runs the rounds and prints the ratio."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--base", default="embedded")
     parser.add_argument("--rows", type=int, default=320)
     parser.add_argument("--batch", type=int, default=16)
     parser.add_argument("--rounds", type=int, default=3)
@@ -139,7 +140,7 @@ def measure(args: argparse.Namespace, folder: Path) -> dict[str, Any]:
     """Tokens a second and losses by kind, one for each round, and the rounds' ratios."""
     data = _mixed(folder, args.rows)
     steps = args.rows // args.batch
-    config = TrainConfig(data=str(data), method=args.method, max_steps=steps, batch_size=args.batch, evals=1)
+    config = TrainConfig(base=args.base, data=str(data), method=args.method, max_steps=steps, batch_size=args.batch, evals=1)
     ready, rows = prepare(config), load_split(data, "train", need="training")
     tokens = sum(example["length"] for example in ready.train)
     kinds: dict[str, dict[str, list[float]]] = {kind: {"tokens_per_second": [], "loss": []} for kind in (OURS, TRL)}
