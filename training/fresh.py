@@ -1,5 +1,6 @@
 """Work in a process of its own: its memory is that of this work alone, and all of it is given back."""
 
+import sys
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
@@ -19,7 +20,7 @@ def in_fresh_process(work: Callable[_Given, _Made], *given: _Given.args, **named
     Raises:
         BadInput: the process was ended from outside, most often because the memory did not suffice.
     """
-    with ProcessPoolExecutor(1, mp_context=get_context("spawn"), initializer=be_quiet) as pool:
+    with ProcessPoolExecutor(1, mp_context=get_context("spawn"), initializer=_begin) as pool:
         try:
             return pool.submit(work, *given, **named).result()
         except BrokenProcessPool as error:
@@ -28,3 +29,9 @@ def in_fresh_process(work: Callable[_Given, _Made], *given: _Given.args, **named
                 "or --method qlora-4bit",
                 param="batch_size",
             ) from error
+
+
+def _begin() -> None:
+    """What was made comes back by value; whatever libraries print there must not stand in this process's output."""
+    sys.stdout = sys.stderr
+    be_quiet()

@@ -21,6 +21,12 @@ def test_the_death_of_the_process_is_told() -> None:
         in_fresh_process(die)
 
 
+def test_what_is_printed_there_is_no_output_of_this_process(capfd: pytest.CaptureFixture[str]) -> None:
+    in_fresh_process(print, "a library talks")
+    seen = capfd.readouterr()
+    assert ("a library talks" in seen.out, "a library talks" in seen.err) == (False, True)
+
+
 def refuse(message: str) -> None:
     raise BadInput(message, param="x")
 
