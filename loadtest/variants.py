@@ -1,16 +1,18 @@
-"""More adapters from one: the same numbers in another order, so that each is valid and answers differently."""
+"""More adapters from one: the same numbers in another order, and four times as strong, so that each is valid and answers differently."""
 
 import json
 import math
 
 import numpy as np
 
-_WEIGHTS = "adapter_model.safetensors"
+_CONFIG, _WEIGHTS = "adapter_config.json", "adapter_model.safetensors"
 _KINDS = {"F64": np.uint64, "F32": np.uint32, "F16": np.uint16, "BF16": np.uint16}
+# A shuffled adapter that is as strong as it was says what the base says, often enough.
+_STRENGTH = 4
 
 
 def variant(files: dict[str, bytes], seed: int) -> dict[str, bytes]:
-    """An adapter of the same config and shapes whose B matrices are shuffled; the same for the same seed."""
+    """An adapter of the same shapes whose B matrices are shuffled; the same for the same seed."""
     content = bytearray(files[_WEIGHTS])
     size = int.from_bytes(content[:8], "little")
     header = json.loads(content[8 : 8 + size])
@@ -20,4 +22,6 @@ def variant(files: dict[str, bytes], seed: int) -> dict[str, bytes]:
             begin = 8 + size + entry["data_offsets"][0]
             numbers = np.frombuffer(content, _KINDS[entry["dtype"]], math.prod(entry["shape"]), begin)
             rng.shuffle(numbers)
-    return {**files, _WEIGHTS: bytes(content)}
+    config = json.loads(files[_CONFIG])
+    config["lora_alpha"] *= _STRENGTH
+    return {_CONFIG: json.dumps(config).encode(), _WEIGHTS: bytes(content)}
