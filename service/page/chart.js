@@ -41,7 +41,7 @@ export class Chart {
       label: line.label,
       stroke: colour(line.colour),
       width: 2,
-      points: { show: !this.stacked && this.#data[0].length < 3 },
+      points: { show: (plot) => !this.stacked && plot.data[0].length < 3 },
       ...(this.stacked ? { fill: colour(line.colour), width: 0 } : {}),
     }));
     this.#plot = new uPlot(
