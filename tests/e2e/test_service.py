@@ -200,10 +200,11 @@ def test_metrics_tell_who_was_served(service: Process, versions: dict[str, str])
     assert service.metric("patchbay_engine_up") == 1
 
 
-def test_a_load_test_finds_no_wrong_answer(service: Process, versions: dict[str, str]) -> None:
-    done = patchbay("loadtest", "--url", service.url, "--scenario", "many", "--seconds", 6, "--json")
-    assert done.returncode == 0, done.stderr
+def test_a_load_test_finds_no_wrong_answer(service: Process, versions: dict[str, str], tmp_path: Path) -> None:
+    traffic = "[{name: readers, users: 4, models: uniform, max_tokens: 4}]"
+    limits = "{failed: 0, wrong_adapter: 0, wrong_content: 0}"
+    (tmp_path / "short.yaml").write_text(f"seconds: 6\ntraffic: {traffic}\nlimits: {limits}\nleast: {{requests: 10}}\n")
+    done = patchbay("loadtest", "--url", service.url, "--scenario", tmp_path / "short.yaml", "--json")
+    assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
     result = json.loads(done.stdout)
-    assert result["total"]["requests"] > 10
-    assert result["total"]["failed"] == result["total"]["wrong_adapter"] == 0
     assert set(result["models"]) >= {"route", "given", "embedded"}
