@@ -24,6 +24,7 @@ from adapters.base import resolve_base
 from bench.machine import machine
 from bench.models import adapters, large
 from service.engine.precision import serving_dtype
+from service.settings import engine_environment
 
 MIXES = (0, 1, 4, 8, 16)
 WITHOUT, STOCK, OURS = "no LoRA", "vLLM's", "ours"
@@ -49,7 +50,7 @@ class Engine:
     """A worker process of one kind."""
 
     def __init__(self, kind: str, model: Path, dtype: str, folders: list[Path]) -> None:
-        environment = dict(os.environ, VLLM_LOGGING_LEVEL="ERROR", VLLM_NO_USAGE_STATS="1", HF_HUB_OFFLINE="1")
+        environment = {**os.environ, **engine_environment(has_gpu=False), "VLLM_LOGGING_LEVEL": "ERROR", "HF_HUB_OFFLINE": "1"}
         if kind == STOCK:
             environment["VLLM_PLUGINS"] = ""  # no plugin at all: vLLM as it comes
         given = {"model": str(model), "dtype": dtype, "adapters": [str(folder) for folder in folders], "lora": kind != WITHOUT}

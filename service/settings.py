@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
+import psutil
+
 from adapters.limits import Limits
 
 LogFormat = Literal["text", "json"]
@@ -70,8 +72,25 @@ def engine_environment(has_gpu: bool, otlp_endpoint: str | None = None) -> dict[
         "OTEL_EXPORTER_OTLP_TRACES_PROTOCOL": os.environ.get("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", protocol),
     }
     if not has_gpu:
-        wanted["LD_PRELOAD"] = ":".join(_preloads())
+        wanted |= _cpu_engine()
     return {key: value for key, value in wanted.items() if value}
+
+
+def _cpu_engine() -> dict[str, str]:
+    """On CPU vLLM starts the worker in a process of its own, for the sake of OpenMP's settings, which can as well be there from the start.
+
+    With one process less a step costs no messages and no waiting in a loop, and half a gigabyte is saved. The settings
+    are those of vLLM 0.32 (vllm/utils/ompmultiprocessing.py): a thread for each core but one, which is left to the HTTP
+    side; threads that wait do so for 5 ms and then sleep. With more than one worker vLLM goes its own way all the same.
+    """
+    threads = max(1, (psutil.cpu_count(logical=False) or 1) - 1)
+    return {
+        "LD_PRELOAD": ":".join(_preloads()),
+        "VLLM_ENABLE_V1_MULTIPROCESSING": "0",
+        "OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS", str(threads)),
+        "KMP_BLOCKTIME": os.environ.get("KMP_BLOCKTIME", "5"),
+        "KMP_TPAUSE": os.environ.get("KMP_TPAUSE", "0"),
+    }
 
 
 def _preloads() -> list[str]:

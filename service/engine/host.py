@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import gc
+import logging
 import os
 import time
 from argparse import Namespace
@@ -86,6 +87,8 @@ class VllmEngine:
             await self.score_tokens(self.encode_text(text), None)
 
     def _build(self) -> MeasuredLLM:
+        # It warns of a seed set in this process, where an engine without a worker of its own would be; ours is in a child.
+        logging.getLogger("vllm.engine.arg_utils").setLevel(logging.ERROR)
         arguments = AsyncEngineArgs.from_cli_args(self._args)
         llm: MeasuredLLM = MeasuredLLM.from_engine_args(arguments, stat_loggers=[BoundedStats])
         return llm

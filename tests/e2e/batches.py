@@ -42,7 +42,7 @@ def answers(
     asked = [[asdict(ask) for ask in batch] for batch in batches]
     job.write_text(json.dumps({"model": str(model), "options": options, "adapters": folders, "batches": asked}))
     # One process for all of the engine: it starts sooner. VLLM_PLUGINS= in front of pytest shows vLLM as it comes.
-    environment = {**engine_environment(False), **os.environ, "VLLM_ENABLE_V1_MULTIPROCESSING": "0"}
+    environment = {**engine_environment(False), **os.environ}
     command = [sys.executable, "-m", "tests.e2e.batches", str(job), str(out)]
     done = subprocess.run(command, env=environment, cwd=ROOT, capture_output=True, text=True, timeout=280)
     assert done.returncode == 0, done.stderr[-3000:]

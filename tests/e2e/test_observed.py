@@ -49,6 +49,11 @@ def test_memory_adds_up(service: Process) -> None:
     assert service.metric("patchbay_memory_limit_bytes") >= whole
 
 
+def test_the_engine_is_one_process(service: Process) -> None:
+    names = [child.name() for child in psutil.Process(service.process.pid).children(recursive=True)]
+    assert [name for name in names if "VLLM" in name] == ["VLLM::EngineCore"]
+
+
 def test_a_real_prometheus_reads_ours_and_the_engines_own(service: Process, tmp_path: Path) -> None:
     prometheus = Prometheus(tmp_path, service.url.removeprefix("http://"))
     try:
