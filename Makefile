@@ -23,7 +23,7 @@ test: $(READY) check
 	scripts/postgres
 	scripts/browser
 	scripts/prometheus
-	$(BIN)/python -m scripts.changed || $(BIN)/python -m pytest tests -q
+	$(BIN)/python -m scripts.changed || scripts/test $(BIN)/python
 	@$(BIN)/python -m scripts.changed --keep
 
 check: $(READY)
