@@ -46,8 +46,11 @@ class Prometheus:
         self.until("up == 1")
 
     def query(self, expression: str) -> list[dict[str, Any]]:
-        """What an expression gives now: labels and a value each."""
-        answer = httpx.get(f"{self.url}/api/v1/query", params={"query": expression}, timeout=10).json()
+        """What an expression gives now: labels and a value each; nothing while the server starts."""
+        response = httpx.get(f"{self.url}/api/v1/query", params={"query": expression}, timeout=60)
+        if response.status_code == 503:
+            return []
+        answer = response.json()
         assert answer["status"] == "success", answer
         return [{**found["metric"], "value": float(found["value"][1])} for found in answer["data"]["result"]]
 

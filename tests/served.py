@@ -54,6 +54,6 @@ class Site:
     def upload(self, name: str, folder: Path, seed: int = 0, headers: Mapping[str, str] | None = None) -> str:
         """Puts a good adapter into the service; returns its version."""
         files = [("files", item) for item in files_of(write_adapter(folder, seed=seed)).items()]
-        answer = httpx.post(f"{self.url}/v1/adapters", data={"name": name}, files=files, headers=headers)
+        answer = httpx.post(f"{self.url}/v1/adapters", data={"name": name}, files=files, headers=headers, timeout=60)
         answer.raise_for_status()
         return str(answer.json()["version"])

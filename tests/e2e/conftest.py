@@ -61,7 +61,7 @@ class Process:
         return OpenAI(base_url=f"{self.url}/v1", api_key="none", max_retries=0)
 
     def metric(self, line: str) -> float:
-        text = httpx.get(f"{self.url}/metrics").text
+        text = httpx.get(f"{self.url}/metrics", timeout=60).text
         return next(float(found.rsplit(" ", 1)[1]) for found in text.splitlines() if found.startswith(line))
 
     def stop(self) -> None:
@@ -128,10 +128,10 @@ def service(work: Path, runs: dict[str, Path], collector: Collector) -> Iterator
     observed = ("--otlp-endpoint", collector.endpoint, "--log-format", "json")
     process = Process(work / "home", "--adapter", f"given={runs['describe']}", *observed)
     try:
-        answer = httpx.get(f"{process.url}/health")
+        answer = httpx.get(f"{process.url}/health", timeout=60)
         assert answer.status_code == 200, "it answers while the engine starts"
         assert answer.json()["engine"] == "starting"
-        assert httpx.get(f"{process.url}/ready").status_code == 503
+        assert httpx.get(f"{process.url}/ready", timeout=60).status_code == 503
         yield process.ready()
     finally:
         process.stop()

@@ -107,7 +107,9 @@ def test_a_quantized_base_serves(runs: dict[str, Path], work: Path) -> None:
     try:
         manifest = process.client.call("GET", "/v1/adapters/route")["versions"][0]
         assert manifest["status"] == "verified"
-        answer = httpx.post(f"{process.url}/v1/completions", json={"model": base.name, "prompt": "x", "max_tokens": 4})
+        answer = httpx.post(
+            f"{process.url}/v1/completions", json={"model": base.name, "prompt": "x", "max_tokens": 4}, timeout=60
+        )
         assert answer.status_code == 200
     finally:
         process.stop()

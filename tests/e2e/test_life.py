@@ -127,7 +127,7 @@ def test_the_engine_is_killed_under_load(service: Process, life: tuple[str, str]
             engines_of(service)[0].send_signal(signal.SIGKILL)
             wait_for(lambda: any(status == 503 for status, *_ in seen))
             waits = []
-            while httpx.get(f"{service.url}/ready").status_code != 200 and len(waits) < 2000:
+            while httpx.get(f"{service.url}/ready", timeout=60).status_code != 200 and len(waits) < 2000:
                 began = time.monotonic()
                 assert len(service.client.call("GET", "/v1/adapters")["data"]) >= 1
                 waits.append(time.monotonic() - began)

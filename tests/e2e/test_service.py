@@ -97,9 +97,9 @@ def test_a_full_mixed_batch_gives_each_its_own_answer(service: Process, samples:
 
 def test_switch_and_roll_back_by_the_command_line(service: Process, versions: dict[str, str]) -> None:
     def live() -> str:
-        return httpx.post(f"{service.url}/v1/completions", json={"model": "route", "prompt": "x", "max_tokens": 1}).headers[
-            "X-Patchbay-Adapter"
-        ]
+        return httpx.post(
+            f"{service.url}/v1/completions", json={"model": "route", "prompt": "x", "max_tokens": 1}, timeout=60
+        ).headers["X-Patchbay-Adapter"]
 
     assert patchbay("adapters", "promote", "route", versions["two"][:15], "--url", service.url).returncode == 0
     assert live() == f"route@{versions['two']}"
@@ -109,7 +109,9 @@ def test_switch_and_roll_back_by_the_command_line(service: Process, versions: di
     assert "rollback" in shown
     assert patchbay("adapters", "default", "route", "--url", service.url).stdout == "default -> route\n"
     assert (
-        httpx.post(f"{service.url}/v1/completions", json={"prompt": "x", "max_tokens": 1}).headers["X-Patchbay-Adapter"]
+        httpx.post(f"{service.url}/v1/completions", json={"prompt": "x", "max_tokens": 1}, timeout=60).headers[
+            "X-Patchbay-Adapter"
+        ]
         == f"route@{versions['one']}"
     )
     assert patchbay("adapters", "default", "--base", "--url", service.url).stdout == "default -> the base\n"
@@ -170,12 +172,17 @@ def test_a_refused_upload_leaves_the_service_unharmed(
 ) -> None:
     folder = write_adapter(tmp_path, config=config)
     files = [("files", (path.name, path.read_bytes())) for path in folder.iterdir()]
-    answer = httpx.post(f"{service.url}/v1/adapters", data={"name": "bad"}, files=files)
+    answer = httpx.post(f"{service.url}/v1/adapters", data={"name": "bad"}, files=files, timeout=60)
     assert answer.status_code == status
     assert code in {p["code"] for p in answer.json()["error"]["problems"]}
     assert list((service.home / "staging").iterdir()) == []
     assert not (service.home / "adapters" / "bad").exists()
-    assert httpx.post(f"{service.url}/v1/completions", json={"model": "given", "prompt": "x", "max_tokens": 1}).status_code == 200
+    assert (
+        httpx.post(
+            f"{service.url}/v1/completions", json={"model": "given", "prompt": "x", "max_tokens": 1}, timeout=60
+        ).status_code
+        == 200
+    )
 
 
 def test_probes_of_other_weights_are_found_out(service: Process, runs: dict[str, Path], tmp_path: Path) -> None:
@@ -184,14 +191,14 @@ def test_probes_of_other_weights_are_found_out(service: Process, runs: dict[str,
     folder = write_adapter(tmp_path, seed=5)
     (folder / "probes.json").write_bytes((source / "probes.json").read_bytes())
     files = [("files", (path.name, path.read_bytes())) for path in folder.iterdir()]
-    answer = httpx.post(f"{service.url}/v1/adapters", data={"name": "other"}, files=files)
+    answer = httpx.post(f"{service.url}/v1/adapters", data={"name": "other"}, files=files, timeout=60)
     assert answer.json()["error"]["problems"][0]["code"] == "probe_mismatch"
 
 
 def test_metrics_tell_who_was_served(service: Process, versions: dict[str, str]) -> None:
     before = service.metric('patchbay_tokens_total{adapter="route",kind="completion"}')
     body = {"model": "route", "prompt": "count", "max_tokens": 5, "temperature": 0, "ignore_eos": True}
-    httpx.post(f"{service.url}/v1/completions", json=body)
+    httpx.post(f"{service.url}/v1/completions", json=body, timeout=60)
     assert service.metric('patchbay_tokens_total{adapter="route",kind="completion"}') == before + 5
     assert service.metric('patchbay_time_to_first_token_seconds_count{adapter="given"}') >= 0
     assert service.metric('patchbay_adapter_bytes{adapter="route"}') > 0

@@ -31,7 +31,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     with Site(folder / "home") as site:
         site.upload("route", folder / "route", seed=1)
         for _ in range(3):
-            httpx.post(f"{site.url}/v1/completions", json={"model": "route", "prompt": "x"}).raise_for_status()
+            httpx.post(f"{site.url}/v1/completions", json={"model": "route", "prompt": "x"}, timeout=60).raise_for_status()
         yield site
 
 
@@ -82,7 +82,7 @@ def test_it_is_printed_once_where_there_is_no_terminal(site: Site) -> None:
 def test_it_lives_in_a_terminal_and_leaves_cleanly(site: Site) -> None:
     terminal = Terminal("status", "--url", site.url, "--every", "0.2")
     terminal.read("since it began")
-    httpx.post(f"{site.url}/v1/completions", json={"model": "route", "prompt": "x"}).raise_for_status()
+    httpx.post(f"{site.url}/v1/completions", json={"model": "route", "prompt": "x"}, timeout=60).raise_for_status()
     terminal.read("over ")
     assert "\x1b[?1049h" in terminal.seen
     assert terminal.interrupt() == 0

@@ -31,7 +31,7 @@ def test_requests_and_memory_show_while_they_happen(site: Site, visit: Open, upl
     latency = page.get_by_role("figure").filter(has_text="Latency")
     expect(latency).to_contain_text("whole answer, p95 –")
     for _ in range(5):
-        httpx.post(f"{site.url}/v1/completions", json={"model": "route", "prompt": "x"}).raise_for_status()
+        httpx.post(f"{site.url}/v1/completions", json={"model": "route", "prompt": "x"}, timeout=60).raise_for_status()
     expect(latency).to_contain_text("ms", timeout=8000)
     page.get_by_role("combobox", name="Adapter", exact=True).select_option("embedded")
     expect(latency).to_contain_text("whole answer, p95 –")
