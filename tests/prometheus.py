@@ -43,7 +43,11 @@ class Prometheus:
         ]
         self.log = folder / "log"
         self.process = subprocess.Popen([program("prometheus"), *options], stderr=self.log.open("w"), stdout=subprocess.DEVNULL)
-        self.until("up == 1")
+        try:
+            self.until("up == 1")
+        except BaseException:  # nobody has it yet who could stop it
+            self.stop()
+            raise
 
     def query(self, expression: str) -> list[dict[str, Any]]:
         """What an expression gives now: labels and a value each; nothing while the server starts."""

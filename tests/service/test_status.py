@@ -67,7 +67,10 @@ class Terminal:
         """Ctrl-C; the exit code."""
         self.process.send_signal(signal.SIGINT)
         self.read()
-        return self.process.wait(10)
+        try:
+            return self.process.wait(10)
+        finally:
+            self.process.kill()
 
 
 def test_it_is_printed_once_where_there_is_no_terminal(site: Site) -> None:
