@@ -27,6 +27,7 @@ def register() -> None:
     setattr(CpuPlatform, _MARK, True)
     CpuPlatform.get_punica_wrapper = classmethod(lambda cls: "service.engine.punica.GroupedLora")
     _keep_compiling(CpuPlatform)
+    _load_compiled()
     slots.install()
     _embed_without_waste()
     _mark_prompt_logprobs()
@@ -49,6 +50,27 @@ def _keep_compiling(platform: Any) -> None:
             vllm_config.lora_config = lora
 
     platform.check_and_update_config = classmethod(checked)
+
+
+def _load_compiled() -> None:
+    """Graphs that were compiled at an earlier start are used again, which takes seconds where compiling takes half a minute.
+
+    vLLM 0.32 keeps them on CPU too, but asks each that it reads back for a step that only those of its own backend have,
+    and compiles anew. On CPU the backend is torch's, whose functions are ready as they are read.
+    """
+    import torch
+
+    original = torch.compiler.load_compiled_function
+
+    @wraps(original)
+    def load(*args: Any, **kwargs: Any) -> Any:
+        loaded: Any = original(*args, **kwargs)
+        compiled = loaded._artifacts.compiled_fn
+        if not hasattr(compiled, "finalize_loading"):
+            compiled.finalize_loading = lambda config: None
+        return loaded
+
+    torch.compiler.load_compiled_function = load
 
 
 def _embed_without_waste() -> None:
