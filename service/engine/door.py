@@ -21,7 +21,10 @@ class Engine(Protocol):
     unloads are done in the order in which they were asked for.
     """
 
-    state: EngineState
+    @property
+    def state(self) -> EngineState:
+        """What it is at this moment."""
+
     failure: str | None
     max_length: int
 

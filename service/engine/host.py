@@ -3,7 +3,6 @@
 import asyncio
 import contextlib
 import gc
-import logging
 import os
 import time
 from argparse import Namespace
@@ -46,7 +45,7 @@ class VllmEngine:
     """See service.engine.door.Engine, which this is."""
 
     def __init__(self, base: Base, settings: Settings, observer: Observer) -> None:
-        self.state: EngineState = "starting"
+        self._state: EngineState = "starting"
         self.failure: str | None = None
         self.handlers = State()
         self._base = base
@@ -59,9 +58,18 @@ class VllmEngine:
         self._watching: asyncio.Task[None] | None = None
         self._building: asyncio.Future[MeasuredLLM] | None = None
 
+    @property
+    def state(self) -> EngineState:
+        """What it is at this moment: one whose process ended is not ready, though nobody has begun to build it again."""
+        return "failed" if self._has_died else self._state
+
+    @property
+    def _has_died(self) -> bool:
+        return self._state == "ready" and self._llm is not None and self._llm.errored
+
     async def start(self) -> None:
         """Builds (or builds again) the engine; on failure `state` is failed, `failure` says why, and the error goes on."""
-        self.state, self.failure = "starting", None
+        self._state, self.failure = "starting", None
         gc.unfreeze()  # the engine before this one, if any, may go
         try:
             if self._llm is not None:
@@ -71,10 +79,10 @@ class VllmEngine:
             handlers = State()
             await init_app_state(self._llm, handlers, self._args, await self._llm.get_supported_tasks())
         except Exception as error:  # whatever a broken installation or base raises inside vLLM, /health has to say it
-            self.state, self.failure = "failed", f"{type(error).__name__}: {error}"
+            self._state, self.failure = "failed", f"{type(error).__name__}: {error}"
             raise
         self.handlers = handlers
-        self.state = "ready"
+        self._state = "ready"
         await self._warm_up()
         self._llm.observer = self._observer  # only now: a warm-up is no one's request
         self._watching = asyncio.create_task(self._watch_memory(self._llm))
@@ -87,15 +95,13 @@ class VllmEngine:
             await self.score_tokens(self.encode_text(text), None)
 
     def _build(self) -> MeasuredLLM:
-        # It warns of a seed set in this process, where an engine without a worker of its own would be; ours is in a child.
-        logging.getLogger("vllm.engine.arg_utils").setLevel(logging.ERROR)
         arguments = AsyncEngineArgs.from_cli_args(self._args)
         llm: MeasuredLLM = MeasuredLLM.from_engine_args(arguments, stat_loggers=[BoundedStats])
         return llm
 
     async def stop(self) -> None:
         """Ends the engine's processes, also of one that is still being built."""
-        self.state = "stopped"
+        self._state = "stopped"
         if self._watching is not None:
             self._watching.cancel()
         if self._building is not None:
@@ -114,13 +120,13 @@ class VllmEngine:
 
     async def died(self) -> None:
         """Returns when a running engine has died; while it starts or has stopped, waits on."""
-        while not (self.state == "ready" and self._llm is not None and self._llm.errored):
+        while not self._has_died:
             await asyncio.sleep(_POLL)
-        self.state, self.failure = "failed", "the engine's process ended"
+        self._state, self.failure = "failed", "the engine's process ended"
 
     def _ready(self) -> MeasuredLLM:
-        if self.state != "ready" or self._llm is None or self._llm.errored:
-            raise Unavailable(f"the engine is {self.state if self.state != 'ready' else 'restarting'}", retry_after=RETRY_AFTER)
+        if self.state != "ready" or self._llm is None:
+            raise Unavailable(f"the engine is {self.state}", retry_after=RETRY_AFTER)
         return self._llm
 
     async def load(self, version: EngineVersion) -> None:
