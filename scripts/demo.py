@@ -30,7 +30,7 @@ SUMMARY = VAR / "summary.json"
 PATCHBAY = (sys.executable, str(ROOT / "patchbay.py"))
 ROUTE = ("route", 200, "accuracy", 60)
 DESCRIBE = ("describe", 300, "bleu", 60)
-QUESTION = "I have lost my card and would like a new one"
+QUESTION = r"The screen of my new lamp is cracked, can you fix it.\nQueue:"  # as JSON writes it
 
 
 def main() -> int:
