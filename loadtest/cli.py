@@ -79,7 +79,8 @@ def _write(result: dict[str, Any], out: Path) -> None:
 
 
 def _show(result: dict[str, Any]) -> None:
-    for name, f in {"all": result["total"], **result["models"]}.items():
+    beside = {"the base alone, before": result["base_alone"]} if "base_alone" in result else {}
+    for name, f in {"all": result["total"], **result["models"], **beside}.items():
         typer.echo(
             f"{name:<24} {f['requests']:>6} requests  {f['requests_per_second']:>7} /s  {f['tokens_per_second']:>8} tokens/s  "
             f"first token p50 {f['first_token_p50'] * 1000:.0f} ms p99 {f['first_token_p99'] * 1000:.0f} ms  "

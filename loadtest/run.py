@@ -29,10 +29,20 @@ def run(
     """The result of a scenario against `url`; `tell` hears what is done and how long the traffic has run.
 
     SIGINT ends the traffic early: the result is then of what was (`interrupted`). The service is left as it was found.
+    Of a scenario with `beside_base` the result holds the base's figures too, as `base_alone`.
 
     Raises:
         LoadTestError: the service cannot be made ready, locust failed, or nothing was answered.
     """
+    if not scenario.beside_base:
+        return _run(scenario, url, key, adapters, tell)
+    base = _run(scenario.on_base(), url, key, (), tell)
+    if base["interrupted"]:
+        return base
+    return _run(scenario, url, key, adapters, tell) | {"base_alone": base["total"]}
+
+
+def _run(scenario: Scenario, url: str, key: str | None, adapters: Sequence[Path], tell: Tell) -> dict[str, Any]:
     client = Client(url, key)
     stage = Stage(client, scenario, adapters, lambda step: tell(step, 0.0))
     with stage as facts:

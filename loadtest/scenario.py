@@ -47,7 +47,8 @@ class Scenario(BaseModel):
     is the whole's, `quiet.first_token_p95` that of the traffic named quiet, `service.adapter_loads` the service's own.
 
     `adapters` is how many there have to be: what the service lacks is made from the adapters that are given.
-    `cold` puts all of them out of the engine before the traffic begins.
+    `cold` puts all of them out of the engine before the traffic begins. `beside_base` has the same traffic ask the base
+    alone first, for as long, so that its figures stand beside.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -57,6 +58,7 @@ class Scenario(BaseModel):
     traffic: tuple[Traffic, ...] = Field(min_length=1)
     adapters: int = Field(default=0, ge=0)
     cold: bool = False
+    beside_base: bool = False
     limits: dict[str, float] = Field(default_factory=dict)
     least: dict[str, float] = Field(default_factory=dict)
 
@@ -75,6 +77,11 @@ class Scenario(BaseModel):
     def has(self, kind: str) -> bool:
         """Whether there is traffic of this kind."""
         return any(traffic.kind == kind for traffic in self.traffic)
+
+    def on_base(self) -> "Scenario":
+        """The traffic that asks for tokens, all of it on the base, without limits: what the others' figures are held against."""
+        asking = tuple(traffic.model_copy(update={"models": "base"}) for traffic in self.traffic if traffic.asks)
+        return Scenario(name=f"{self.name} on the base alone", seconds=self.seconds, traffic=asking)
 
     def record(self) -> dict[str, Any]:
         """As JSON; see `from_record`."""

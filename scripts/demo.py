@@ -99,7 +99,7 @@ def work(url: str) -> dict[str, Any]:
     switches = switch(client, url)
     say("Before and after, through the service, on rows no training saw")
     scores = [evaluate(client, *task) for task in (ROUTE, DESCRIBE)]
-    say("Ten seconds of load: both adapters and the base mixed")
+    say("Ten seconds of load on the base alone, then ten on both adapters and the base mixed")
     patchbay("loadtest", "--url", url, "--scenario", "many", "--seconds", "10", "--out", RESULTS / "loadtest.json")
     say("The report, from the records alone")
     records = [
@@ -118,6 +118,7 @@ def work(url: str) -> dict[str, Any]:
         "scores": scores,
         "switches": switches,
         "load": load["total"],
+        "base_alone": load["base_alone"],
         "memory": memory(client),
     }
 
@@ -189,6 +190,11 @@ def show(summary: dict[str, Any], url: str | None) -> None:
         f"\nunder load   {load['requests_per_second']} requests/s, {load['tokens_per_second']} tokens/s, first token p50 "
         f"{load['first_token_p50'] * 1000:.0f} ms p99 {load['first_token_p99'] * 1000:.0f} ms, "
         f"{load['failed']} failed, {load['wrong_adapter']} from the wrong adapter"
+    )
+    base = summary["base_alone"]
+    print(
+        f"base alone   {base['requests_per_second']} requests/s, {base['tokens_per_second']} tokens/s, first token p50 "
+        f"{base['first_token_p50'] * 1000:.0f} ms p99 {base['first_token_p99'] * 1000:.0f} ms, under the same traffic"
     )
     print("memory       " + ", ".join(f"{part} {size / 2**20:.0f} MiB" for part, size in summary["memory"].items()))
     print(

@@ -52,6 +52,14 @@ def test_everything_at_once_is_right_and_leaves_nothing(site: Site, given: Path)
     assert site.runtime.registry.state.default is None
 
 
+def test_the_base_alone_stands_beside(site: Site) -> None:
+    traffic = [{"name": "readers", "users": 2, "models": "first"}]
+    result = run(from_record({"name": "beside", "seconds": 1, "beside_base": True, "traffic": traffic}), site.url)
+    assert result["base_alone"]["requests"] > 0
+    assert set(result["models"]) == {"describe"}, "and is not among the others"
+    assert result["base_alone"]["failed"] == result["total"]["failed"] == 0
+
+
 def test_a_service_that_lies_is_found_out(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     """Once the traffic runs, half of those who ask for route are let to describe, and most answers are the base's."""
     readers = [{"name": models, "users": users, "models": models} for models, users in (("first", 3), ("second", 2), ("base", 1))]
