@@ -1,5 +1,7 @@
 # Two targets: `docker build --target cpu .` and `docker build --target cuda .`
 FROM python:3.11-slim-bookworm AS cpu
+# Debian keeps only the newest version of a package, so a pinned one would soon not be there.
+# hadolint ignore=DL3008
 RUN apt-get update \
     && apt-get install -y --no-install-recommends gcc g++ libnuma1 libtcmalloc-minimal4 \
     && rm -rf /var/lib/apt/lists/* \
@@ -12,7 +14,7 @@ RUN python -m venv .venv && .venv/bin/pip install --no-cache-dir --no-deps -r re
 COPY . .
 RUN .venv/bin/pip install --no-cache-dir --no-deps --no-build-isolation . \
     && mkdir /data && chown patchbay /data
-USER patchbay
+USER 10001
 ENV PATH=/srv/patchbay/.venv/bin:$PATH PATCHBAY_HOME=/data
 VOLUME /data
 EXPOSE 8000
@@ -22,6 +24,7 @@ ENTRYPOINT ["patchbay"]
 CMD ["serve", "--base", "embedded"]
 
 FROM nvidia/cuda:12.9.1-devel-ubuntu24.04 AS cuda
+# hadolint ignore=DL3008
 RUN apt-get update \
     && apt-get install -y --no-install-recommends python3 python3-dev python3-venv \
     && rm -rf /var/lib/apt/lists/* \
@@ -32,7 +35,7 @@ RUN python3 -m venv .venv && .venv/bin/pip install --no-cache-dir --no-deps -r r
 COPY . .
 RUN .venv/bin/pip install --no-cache-dir --no-deps --no-build-isolation . \
     && mkdir /data && chown patchbay /data
-USER patchbay
+USER 10001
 ENV PATH=/srv/patchbay/.venv/bin:$PATH PATCHBAY_HOME=/data
 VOLUME /data
 EXPOSE 8000
