@@ -83,7 +83,8 @@ def _cpu_engine() -> dict[str, str]:
     are those of vLLM 0.32 (vllm/utils/ompmultiprocessing.py): a thread for each core but one, which is left to the HTTP
     side; threads that wait do so for 5 ms and then sleep. With more than one worker vLLM goes its own way all the same.
     """
-    threads = max(1, (psutil.cpu_count(logical=False) or 1) - 1)
+    allowed = len(os.sched_getaffinity(0))  # in a container fewer than the machine has
+    threads = max(1, min(allowed, psutil.cpu_count(logical=False) or allowed) - 1)
     return {
         "LD_PRELOAD": ":".join(_preloads()),
         "VLLM_ENABLE_V1_MULTIPROCESSING": "0",

@@ -81,7 +81,7 @@ class Weights:
     """One adapter in one layer, slice by slice, without what is padding: its own rank.
 
     a: (rank, in) and b: (width, rank) of each slice, as stored; scales: what each slice's product is multiplied by;
-    panels: the same as the kernel reads it, in the dtype of the products and scaled, None without a kernel.
+    panels: the same as the kernel reads it, in the dtype of the products and scaled; None where it does not come to that.
     """
 
     a: tuple[torch.Tensor, ...]
@@ -105,14 +105,19 @@ class Weights:
 
     @classmethod
     def packed(
-        cls, a: Sequence[torch.Tensor], b: Sequence[torch.Tensor], scales: Sequence[float], dtype: torch.dtype
+        cls,
+        a: Sequence[torch.Tensor],
+        b: Sequence[torch.Tensor],
+        scales: Sequence[float],
+        dtype: torch.dtype,
+        with_panels: bool = True,
     ) -> "Weights | None":
         """As `of`, of what is not padded: A (rank, in) and B (width, rank) of each slice; `dtype` is that of the products."""
         if not any(map(len, a)):
             return None
         native = kernel.kernel()
         panels = None
-        if native is not None:
+        if with_panels and native is not None and dtype in native.add:
             rights = [native.panels([right], dtype, scale) for right, scale in zip(b, scales, strict=True)]
             panels = native.panels(a, dtype), torch.cat(rights) if len(rights) > 1 else rights[0]
         return cls(tuple(a), tuple(b), tuple(scales), dtype, panels)

@@ -91,7 +91,8 @@ def lay_out(
     rights = [
         like.new_empty(width, 0) if part is None else _of_width(part, width) for part, width in zip(b, layer.widths, strict=True)
     ]
-    return Weights.packed(lefts, rights, scales, dtype)
+    # Rows of an embedding are looked up, never multiplied by the kernel, and there are as many as words.
+    return Weights.packed(lefts, rights, scales, dtype, with_panels=layer.width_in > 0)
 
 
 def _of_width(b: torch.Tensor, width: int) -> torch.Tensor:

@@ -96,6 +96,13 @@ def test_rows_of_another_dtype_than_the_weights_are_added_too() -> None:
     assert y.sum(dim=1).tolist() == [256.0, 0.0]
 
 
+def test_a_dtype_that_the_kernel_lacks_goes_through_the_library() -> None:
+    layer = layer_of([torch.ones(1, 1, 16, dtype=torch.float16)], [torch.ones(1, 16, 1, dtype=torch.float16)])
+    y = torch.zeros(2, 16, dtype=torch.float16)
+    layer.add(y, torch.ones(2, 16, dtype=torch.float16), Step([0, -1]))
+    assert y.sum(dim=1).tolist() == [256.0, 0.0]
+
+
 def test_rows_that_are_a_part_of_a_wider_tensor() -> None:
     layer = layer_of([torch.ones(1, 1, 16)], [torch.ones(1, 16, 1)])
     y, x = torch.zeros(3, 40), torch.ones(3, 50)

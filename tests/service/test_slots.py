@@ -36,6 +36,13 @@ def test_merged_slices_without_some_and_padded_rows() -> None:
     assert not laid_out[1].any()
 
 
+def test_an_embeddings_rows_are_kept_once() -> None:
+    """The kernel multiplies by none of them, and there are as many as the vocabulary has words."""
+    kept = slots._laid_out(lora(torch.ones(2, 100), torch.ones(5, 2)), Layer(2, (5,), 0))
+    assert kept is not None
+    assert kept.panels is None
+
+
 def test_another_number_of_parts_is_an_error() -> None:
     with pytest.raises(ValueError, match="m has 1 parts, the model's layer 2"):
         slots._laid_out(lora(torch.ones(1, 4), torch.ones(5, 1)), Layer(2, (5, 6), 4))
