@@ -10,6 +10,7 @@ import typer
 
 from adapters.errors import BadInput
 from evaluation import here
+from evaluation.json_file import write_json
 
 _WORSE, _FAILED = 3, 2
 
@@ -68,8 +69,7 @@ def evaluate(
     report = here.run(*here.models(base, adapter), prepared, "evaluate")
     body = report.to_json()
     if out:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        out.write_text(json.dumps(body | {"samples": report.samples}, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
+        write_json(out, body | {"samples": report.samples})
     typer.echo(json.dumps(body) if as_json else show(body))
 
 

@@ -1,6 +1,7 @@
 """locust's users that change the service while others ask it."""
 
 import time
+from abc import abstractmethod
 from typing import Any
 
 import gevent
@@ -42,9 +43,9 @@ class Operator(Visitor):
         cell.counts["requests"] += 1
         cell.time("answer", time.perf_counter() - began)
 
+    @abstractmethod
     def operate(self, number: int) -> str:
         """Does it; what it was done to. Raises LoadTestError."""
-        raise NotImplementedError
 
     def call(self, method: str, path: str, allowed: int | None = None, **request: Any) -> Any:
         """The answer's JSON, or None where there is none; the status `allowed` is as good as any. Raises LoadTestError."""

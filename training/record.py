@@ -27,15 +27,15 @@ from typing import Any
 
 import torch
 
+from evaluation.json_file import write_json
+
 RECORD = "run.json"
 SCHEMA = 1
 
 
 def write_record(folder: Path, record: dict[str, Any]) -> None:
     """Writes run.json whole or not at all."""
-    partial = folder / f"{RECORD}.part"
-    partial.write_text(json.dumps(record, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-    os.replace(partial, folder / RECORD)
+    write_json(folder / RECORD, record)
 
 
 def read_record(folder: Path) -> dict[str, Any] | None:

@@ -1,13 +1,12 @@
 """`patchbay train --seeds`: the same training once for each seed, and how far the results lie apart."""
 
-import json
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from statistics import fmean, stdev
 from typing import Any
 
 from adapters.errors import BadInput, Conflict
+from evaluation.json_file import write_json
 from training.config import TrainConfig
 from training.fresh import in_fresh_process
 from training.record import machine, package_versions, read_record
@@ -43,9 +42,7 @@ def train_seeds(config: TrainConfig, seeds: Sequence[int], out: Path) -> dict[st
         "versions": package_versions(),
         "machine": machine(),
     }
-    partial = out / f".{SUMMARY}.part"
-    partial.write_text(json.dumps(summary, indent=1) + "\n", encoding="utf-8")
-    os.replace(partial, out / SUMMARY)
+    write_json(out / SUMMARY, summary)
     return summary
 
 

@@ -82,6 +82,7 @@ def _check_out(config: TrainConfig, out: Path) -> dict[str, Any] | None:
 
 
 def prepare(config: TrainConfig) -> Prepared:
+    """Base, tokenizer and encoded rows of a run. Raises BadInput where one of them cannot be used."""
     base = describe_base(resolve_base(config.base), config.base)
     valid = Path(config.valid) if config.valid else None
     data = load_training_data(Path(config.data), valid, config.valid_share, config.seed)

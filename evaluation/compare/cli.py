@@ -10,6 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from adapters.errors import BadInput
+from evaluation.json_file import write_json
 
 
 def compare(
@@ -65,8 +66,7 @@ def compare(
         "machine": {"system": platform.system(), "machine": platform.machine(), "cores": os.cpu_count()},
     }
     if out:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        out.write_text(json.dumps(record, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
+        write_json(out, record)
     for approach in record["approaches"]:
         del approach["answers"]
     typer.echo(json.dumps(record) if as_json else show(record))

@@ -1,6 +1,7 @@
 """What an approach costs: machine time and tokens, and money at the prices that a person gives."""
 
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
 from evaluation.runs import finished_runs
@@ -29,7 +30,7 @@ class Prices:
         return asdict(self)
 
 
-def training_cost(folder: Any) -> dict[str, Any]:
+def training_cost(folder: Path) -> dict[str, Any]:
     """What a run's record says of its training; unknown (None) for an adapter without a run."""
     run = next((run for run in finished_runs(folder) if run.folder == folder), None)
     if run is None:

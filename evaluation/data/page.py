@@ -3,10 +3,9 @@
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from evaluation import plots
+from evaluation import html, plots
 from evaluation.data.show import percent
 
 _LABELS = 20
@@ -14,16 +13,9 @@ _LABELS = 20
 
 def page(report: dict[str, Any]) -> str:
     """HTML that needs nothing but itself."""
-    environment = Environment(
-        loader=FileSystemLoader(Path(__file__).parent),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters |= {"percent": percent, "grouped": "{:,}".format}
     drawn = {name: [Markup(svg) for svg in _plots(split)] for name, split in report["splits"].items()}
-    return environment.get_template("page.html").render(report=report, plots=drawn)
+    filters = {"percent": percent, "grouped": "{:,}".format}
+    return html.render(Path(__file__).with_name("page.html"), filters, report=report, plots=drawn)
 
 
 def _plots(split: dict[str, Any]) -> list[str]:

@@ -147,6 +147,7 @@ def test_the_engine_is_killed_under_load(service: Process, life: tuple[str, str]
     assert len(waits) > 3
     assert sorted(waits)[len(waits) // 2] < 1.0
     assert service.metric("patchbay_engine_restarts_total") == restarts + 1
+    assert "Compiling model again" not in service.log.read_text(), "the graphs of its first start are used again"
 
 
 def test_what_a_kill_in_the_middle_of_an_upload_leaves(work: Path, runs: dict[str, Path]) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from adapters.errors import Conflict, PatchbayError
+from evaluation.json_file import write_json
 from training.lab.command import run_command
 from training.lab.steps import STEPS, Step, steps
 from training.notebook.language import Language
@@ -46,7 +47,7 @@ def lab(
         if code not in _FINE or not step.is_done:
             raise PatchbayError(f"{step.command} ended with {code}; patchbay lab --out {out} goes on from there")
         log[step.command] = {"day": step.day, "seconds": round(time.monotonic() - began, 1)}
-        (out / LOG).write_text(json.dumps({"schema": 1, "kind": "lab", "steps": log}, indent=1) + "\n", encoding="utf-8")
+        write_json(out / LOG, {"schema": 1, "kind": "lab", "steps": log})
     say(language("lab.took", minutes=language.number(sum(entry["seconds"] for entry in log.values()) / 60, 3)))
     told = project or Path(__file__).parent / "project" / f"{lang}.yaml"
     given = [told, *(out / name for name in ("runs", "methods", "seeds", "sweep", "quantized", "records", "watched"))]

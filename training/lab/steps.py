@@ -95,19 +95,7 @@ def _compare(data: Path, adapter: Path, full: Path, made: Path) -> Step:
 
 
 def _sweep(data: Path, out: Path, count: str) -> Step:
-    space = (
-        "--rank",
-        "4,8,16",
-        "--alpha",
-        "1r,2r",
-        "--dropout",
-        "0,0.1",
-        "--lr",
-        "5e-4:5e-3",
-        "--search",
-        "tpe",
-        "--trials",
-        "8",
-    )
-    asked = ("--data", str(data), *space, *_BATCH, "--max-steps", count, *_LABEL)
+    space = ("--rank", "4,8,16", "--alpha", "1r,2r", "--dropout", "0,0.1", "--lr", "5e-4:5e-3")
+    search = ("--search", "tpe", "--trials", "8")
+    asked = ("--data", str(data), *space, *search, *_BATCH, "--max-steps", count, *_LABEL)
     return Step(4, ("sweep", *asked, "--out", str(out)), out / "sweep.json")

@@ -1,6 +1,5 @@
 """`patchbay memory`: full fine-tuning against LoRA and QLoRA on one base and batch, measured beside what the formula says."""
 
-import json
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -11,6 +10,7 @@ from transformers import AutoConfig
 
 from adapters.base import describe_base, resolve_base
 from adapters.errors import BadInput, Conflict
+from evaluation.json_file import write_json
 from training.config import load_config
 from training.fresh import in_fresh_process
 from training.memory.formula import Batch, predict, predict_known, shape_of
@@ -62,8 +62,7 @@ def compare(base: str, methods: Sequence[str], rank: int, batch: Batch, out: Pat
         "versions": package_versions(),
         "machine": machine(),
     }
-    out.parent.mkdir(parents=True, exist_ok=True)
-    out.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+    write_json(out, record)
     return record
 
 

@@ -4,10 +4,10 @@ import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markdown_it import MarkdownIt
 from markupsafe import Markup
 
+from evaluation.html import render
 from training.notebook import day1, day2, day3, day4, day5, day6, day7, served, summary
 from training.notebook.language import Language
 from training.notebook.parts import Plot, Section
@@ -40,15 +40,9 @@ def markdown(found: Sequence[Section], lang: Language, plots: str | None = None)
 def page(found: Sequence[Section], lang: Language) -> str:
     """The notebook as HTML with its plots inside; what records say is shown as text, never as markup."""
     reader = MarkdownIt("commonmark", {"html": False}).enable("table")
-    environment = Environment(
-        loader=FileSystemLoader(Path(__file__).parent),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
     shown = [{"title": section.title, "parts": [_html(part, reader) for part in section.parts]} for section in found]
-    return environment.get_template("page.html").render(sections=shown, lang=lang, intro=Markup(reader.render(lang("intro"))))
+    intro = Markup(reader.render(lang("intro")))
+    return render(Path(__file__).with_name("page.html"), {}, sections=shown, lang=lang, intro=intro)
 
 
 def _html(part: str | Plot, reader: MarkdownIt) -> Markup:

@@ -1,7 +1,6 @@
 """`patchbay sweep`: trials by validation loss, then the best one beside its base on the test rows, once."""
 
 import json
-import os
 import shutil
 import time
 from collections.abc import Callable
@@ -17,6 +16,7 @@ from adapters.base import describe_base, resolve_base
 from adapters.errors import BadInput, Conflict
 from evaluation import here
 from evaluation.evaluate import plan
+from evaluation.json_file import write_json
 from evaluation.report import Plan, Report
 from evaluation.rows import SPLITS, find_split, load_rows
 from evaluation.runs import Run, finished_runs
@@ -138,7 +138,5 @@ def _finish(search: Search, asked: Asked, out: Path, score: Score) -> dict[str, 
         best = next(run for run in finished_runs(out / _TRIALS) if run.folder.name == record["best"]["run"])
         search.open_test()
         record["test"] = score(best, prepared).to_json() | {"rows": asked.test.name}
-    partial = out / f"{RECORD}.part"
-    partial.write_text(json.dumps(record, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-    os.replace(partial, out / RECORD)
+    write_json(out / RECORD, record)
     return record

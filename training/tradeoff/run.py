@@ -1,6 +1,5 @@
 """`patchbay tradeoff`: each technique quantized, measured where it would be served, and compared."""
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -11,6 +10,7 @@ from adapters.archive import adapter_files
 from adapters.base import describe_base, resolve_base
 from adapters.errors import BadInput, Conflict
 from evaluation.digest import file_digest
+from evaluation.json_file import write_json
 from evaluation.rows import load_rows
 from training.base_folder import weight_bytes
 from training.fresh import in_fresh_process
@@ -69,7 +69,7 @@ def tradeoff(base: str, adapter: Path, methods: Sequence[str], asked: Asked, out
         "versions": package_versions(),
         "machine": machine(),
     }
-    (out / RECORD).write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+    write_json(out / RECORD, record)
     return record
 
 
