@@ -3,10 +3,14 @@
 // A decode step gives each adapter a few rows. Library products for each adapter and slice then cost more in calls and
 // copies than in arithmetic; here one call does a whole layer. Both products are the same one: rows times panels of
 // LANES columns that lie one after another, so that weights are read once and in order. Sums are kept in float32.
+// Where rows are few, reading the weights is what takes the time: they may be bfloat16 under float32 rows.
 #include <algorithm>
 #include <cstdint>
 #include <cstring>
 #include <vector>
+#ifdef __AVX2__
+#include <immintrin.h>
+#endif
 #ifdef _OPENMP
 #include <omp.h>
 #endif
@@ -26,11 +30,18 @@ typedef uint16_t Halves __attribute__((vector_size(2 * LANES)));
 struct Bf16 { uint16_t bits; };
 
 static inline Floats load(const float *p) { Floats v; std::memcpy(&v, p, sizeof v); return v; }
-static inline Floats load(const Bf16 *p) {
+static inline Words widened(const Bf16 *p) {  // GCC makes five instructions of a conversion that the processor has as one
+#if defined(__AVX512F__)
+    return (Words)_mm512_cvtepu16_epi32(_mm256_loadu_si256((const __m256i *)p));
+#elif defined(__AVX2__)
+    return (Words)_mm256_cvtepu16_epi32(_mm_loadu_si128((const __m128i *)p));
+#else
     Halves h;
     std::memcpy(&h, p, sizeof h);
-    return (Floats)(__builtin_convertvector(h, Words) << 16);
+    return __builtin_convertvector(h, Words);
+#endif
 }
+static inline Floats load(const Bf16 *p) { return (Floats)(widened(p) << 16); }
 static inline void store(float *p, Floats v) { std::memcpy(p, &v, sizeof v); }
 static inline void store(Bf16 *p, Floats v) {  // round to nearest even; a NaN stays one
     Words w = (Words)v;
@@ -44,6 +55,7 @@ struct Slot {
     const void *a;         // panels of (in, LANES) that hold the sum of ranks; null where the adapter does not touch the layer
     const void *b;         // slice by slice, panels of (rank, LANES) that hold its width
     const int32_t *ranks;  // of each slice
+    int32_t narrow;        // whether both are bfloat16; else float32
 };
 struct Layer {
     const Slot *slots;
@@ -58,6 +70,7 @@ struct Step {
 };
 struct Piece {             // some rows of a group by some panels of one matrix
     const void *weights;   // the first panel
+    bool narrow;           // as the slot's
     int32_t from, to;      // in the step's rows
     int32_t depth, panels;
     int32_t input;         // the first column read of each row
@@ -69,10 +82,10 @@ template <class T, int N, int G, class Out>
 static inline void product(const float *const *rows, int64_t depth, const T *weights, const Out &out) {
     Floats sums[N][G] = {};
     for (int64_t k = 0; k < depth; k++) {
-        Floats w[G];
-        for (int g = 0; g < G; g++) w[g] = load(weights + (g * depth + k) * LANES);
-        for (int n = 0; n < N; n++)
-            for (int g = 0; g < G; g++) sums[n][g] += rows[n][k] * w[g];
+        for (int g = 0; g < G; g++) {
+            Floats w = load(weights + (g * depth + k) * LANES);
+            for (int n = 0; n < N; n++) sums[n][g] += rows[n][k] * w;
+        }
     }
     for (int n = 0; n < N; n++)
         for (int g = 0; g < G; g++) out(n, g, sums[n][g]);
@@ -86,18 +99,22 @@ static inline void across(const float *const *rows, int64_t depth, const T *weig
     if constexpr (G > 1)
         if (done < panels) across<T, N, G / 2>(rows, depth, weights, panels, out, done);
 }
-template <class T, int N, class Out>
+template <class W, int N, class Out>
 static inline void block(const float *const *rows, const Piece &piece, const Out &out) {
-    across<T, N, std::min(PANELS, SUMS / N)>(rows, piece.depth, (const T *)piece.weights, piece.panels, out);
+    across<W, N, std::min(PANELS, SUMS / N)>(rows, piece.depth, (const W *)piece.weights, piece.panels, out);
 }
-template <class T, class Out>
-static inline void blocks(const float *const *rows, int count, const Piece &piece, const Out &out) {
+template <class W, class Out>
+static inline void blocks_of(const float *const *rows, int count, const Piece &piece, const Out &out) {
     switch (count) {
-        case 1: return block<T, 1>(rows, piece, out);
-        case 2: return block<T, 2>(rows, piece, out);
-        case 3: return block<T, 3>(rows, piece, out);
-        default: block<T, 4>(rows, piece, out);
+        case 1: return block<W, 1>(rows, piece, out);
+        case 2: return block<W, 2>(rows, piece, out);
+        case 3: return block<W, 3>(rows, piece, out);
+        default: block<W, 4>(rows, piece, out);
     }
+}
+template <class Out>
+static inline void blocks(const float *const *rows, int count, const Piece &piece, const Out &out) {
+    piece.narrow ? blocks_of<Bf16>(rows, count, piece, out) : blocks_of<float>(rows, count, piece, out);
 }
 
 static inline const float *wide(const float *row, int64_t, float *) { return row; }
@@ -120,7 +137,7 @@ static void shrink(const Piece &piece, const Step &step, const T *x, int64_t x_s
         int count = std::min(ROWS, piece.to - at);
         for (int n = 0; n < count; n++)
             rows[n] = wide(x + step.rows[at + n] * x_stride, piece.depth, buffer.data() + n * piece.depth);
-        blocks<T>(rows, count, piece, [&](int n, int panel, Floats v) {
+        blocks(rows, count, piece, [&](int n, int panel, Floats v) {
             store(t + (at + n) * t_stride + piece.output + panel * LANES, v);
         });
     }
@@ -136,7 +153,7 @@ static void expand(const Piece &piece, const Step &step, T *y, int64_t y_stride,
             rows[n] = t + (at + n) * t_stride + piece.input;
             to[n] = y + step.rows[at + n] * y_stride + piece.output;
         }
-        blocks<T>(rows, count, piece, [&](int n, int panel, Floats v) {
+        blocks(rows, count, piece, [&](int n, int panel, Floats v) {
             T *out = to[n] + panel * LANES;
             int left = piece.width - panel * LANES;
             if (__builtin_expect(left >= LANES, 1)) return store(out, load(out) + v);
@@ -148,14 +165,16 @@ static void expand(const Piece &piece, const Step &step, T *y, int64_t y_stride,
     }
 }
 
-// Cuts rows from .. to by the panels of a matrix into pieces.
-template <class T>
-static void cut(std::vector<Piece> &pieces, const T *weights, int from, int to, int depth, int input, int output, int width) {
+// Cuts rows from .. to by the panels of a matrix into pieces; where its panels end.
+static const char *cut(std::vector<Piece> &pieces, const char *weights, bool narrow, int from, int to, int depth, int input,
+                       int output, int width) {
     int panels = (width + LANES - 1) / LANES;
+    int64_t panel = (int64_t)depth * LANES * (narrow ? sizeof(Bf16) : sizeof(float));
     for (int at = from; at < to; at += CHUNK)
         for (int p = 0; p < panels; p += PANELS)
-            pieces.push_back({weights + (int64_t)p * depth * LANES, at, std::min(at + CHUNK, to), depth, std::min(PANELS, panels - p),
-                              input, output + p * LANES, width - p * LANES});
+            pieces.push_back({weights + p * panel, narrow, at, std::min(at + CHUNK, to), depth, std::min(PANELS, panels - p), input,
+                              output + p * LANES, width - p * LANES});
+    return weights + panels * panel;
 }
 
 template <class T>
@@ -171,15 +190,14 @@ static void add(const Layer &layer, const Step &step, T *y, int64_t y_stride, co
         const Slot &slot = layer.slots[step.slots[g]];
         if (!slot.a) continue;
         int from = step.starts[g], to = step.starts[g + 1], rank = 0, column = 0;
-        const T *b = (const T *)slot.b;
+        const char *b = (const char *)slot.b;
         for (int i = 0; i < layer.slices; i++) {
             int own = slot.ranks[i], width = layer.widths[i];
-            if (own) cut(second, b, from, to, own, rank, column, width);
-            b += (int64_t)(width + LANES - 1) / LANES * LANES * own;
+            if (own) b = cut(second, b, slot.narrow, from, to, own, rank, column, width);
             rank += own;
             column += width;
         }
-        cut(first, (const T *)slot.a, from, to, layer.in, 0, 0, rank);
+        cut(first, (const char *)slot.a, slot.narrow, from, to, layer.in, 0, 0, rank);
         t_stride = std::max<int64_t>(t_stride, (rank + LANES - 1) / LANES * LANES);
         work += (int64_t)(to - from) * rank * (layer.in + out / layer.slices);
     }

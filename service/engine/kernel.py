@@ -23,7 +23,7 @@ _FLAGS = ("-O3", "-march=native", "-std=gnu++17", "-fopenmp", "-shared", "-fPIC"
 class Slot(ctypes.Structure):
     """One adapter's weights in one layer; see kernel.cpp."""
 
-    _fields_ = [("a", ctypes.c_void_p), ("b", ctypes.c_void_p), ("ranks", ctypes.c_void_p)]
+    _fields_ = [("a", ctypes.c_void_p), ("b", ctypes.c_void_p), ("ranks", ctypes.c_void_p), ("narrow", ctypes.c_int32)]
 
 
 class Layer(ctypes.Structure):

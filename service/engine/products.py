@@ -6,6 +6,7 @@ that no adapter touches returns at once.
 """
 
 import ctypes
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache, cached_property
@@ -81,7 +82,8 @@ class Weights:
     """One adapter in one layer, slice by slice, without what is padding: its own rank.
 
     a: (rank, in) and b: (width, rank) of each slice, as stored; scales: what each slice's product is multiplied by;
-    panels: the same as the kernel reads it, in the dtype of the products and scaled; None where it does not come to that.
+    panels: the same as the kernel reads it, scaled; None where it does not come to that. They are in the dtype of the products,
+    or in bfloat16 where it holds the stored values exactly: reading them is most of what a step's few rows cost.
     """
 
     a: tuple[torch.Tensor, ...]
@@ -118,9 +120,16 @@ class Weights:
         native = kernel.kernel()
         panels = None
         if with_panels and native is not None and dtype in native.add:
-            rights = [native.panels([right], dtype, scale) for right, scale in zip(b, scales, strict=True)]
-            panels = native.panels(a, dtype), torch.cat(rights) if len(rights) > 1 else rights[0]
+            kept = torch.bfloat16 if _are_narrow(a, b, scales) else dtype
+            rights = [native.panels([right], kept, scale) for right, scale in zip(b, scales, strict=True)]
+            panels = native.panels(a, kept), torch.cat(rights) if len(rights) > 1 else rights[0]
         return cls(tuple(a), tuple(b), tuple(scales), dtype, panels)
+
+
+def _are_narrow(a: Sequence[torch.Tensor], b: Sequence[torch.Tensor], scales: Sequence[float]) -> bool:
+    """Whether bfloat16 holds all of these, B times its scale, without rounding."""
+    parts = [part for part in (*a, *b) if len(part)]
+    return all(part.dtype == torch.bfloat16 for part in parts) and all(math.frexp(scale)[0] == 0.5 for scale in scales)
 
 
 def _used(mask: torch.Tensor) -> int:
@@ -147,10 +156,12 @@ class Layer:
         self.weights[slot] = weights
         self.touched = any(self.weights)
         if weights is None or weights.panels is None:
-            self._slots[slot] = kernel.Slot(None, None, None)
+            self._slots[slot] = kernel.Slot(None, None, None, 0)
         else:
             self._ranks[slot] = ranks = kernel.ints(weights.ranks)
-            self._slots[slot] = kernel.Slot(*(part.data_ptr() for part in weights.panels), ctypes.addressof(ranks))
+            left, right = weights.panels
+            narrow = left.dtype == torch.bfloat16
+            self._slots[slot] = kernel.Slot(left.data_ptr(), right.data_ptr(), ctypes.addressof(ranks), narrow)
 
     def add(self, y: torch.Tensor, x: torch.Tensor, step: Step) -> None:
         """y[:, slice i] += x A_i^T B_i^T in place; y (rows, sum of widths), x (rows, in). Raises ValueError on fewer rows than grouped."""

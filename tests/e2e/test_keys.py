@@ -13,6 +13,8 @@ import openai
 import pytest
 
 from service.client import Client
+from service.status import look, status
+from tests.described import check_described
 from tests.e2e.conftest import Process, patchbay
 
 pytestmark = pytest.mark.e2e
@@ -150,6 +152,15 @@ def test_a_revoked_key_ends_at_once(keyed: Process, keys: Keys) -> None:
     assert patchbay("keys", "revoke", "few", "--keys", keys.path).returncode == 0
     with pytest.raises(openai.AuthenticationError):
         few.completions.create(model="embedded", prompt="x", max_tokens=1)
+
+
+def test_every_answer_is_one_that_is_described(keyed: Process, keys: Keys, work: Path) -> None:
+    """With the engine behind it: what comes in by the description's rules, and against them, reaches vLLM or is refused before."""
+    check_described(keyed.url, keys.boss, work, examples=3, seconds=400)
+    after = status(look(keyed.client), None)
+    assert after["ready"]
+    assert after["restarts"] == 0
+    assert "unexpected error" not in keyed.log.read_text()
 
 
 def test_sigterm_under_load(keyed: Process, keys: Keys) -> None:

@@ -96,6 +96,26 @@ def test_rows_of_another_dtype_than_the_weights_are_added_too() -> None:
     assert y.sum(dim=1).tolist() == [256.0, 0.0]
 
 
+@pytest.mark.parametrize(("scale", "narrow"), [(2.0, True), (0.25, True), (1.0, True), (1.5, False)])
+def test_weights_stored_in_bfloat16_are_read_so_and_lose_nothing(scale: float, narrow: bool) -> None:
+    """Beside an adapter in float32, in one layer; scaled, only where bfloat16 holds the product."""
+    torch.manual_seed(0)
+    a, b = [torch.randn(5, 33), torch.randn(0, 33)], [torch.randn(70, 5), torch.randn(9, 0)]
+    short_a, short_b = ([part.bfloat16() for part in parts] for parts in (a, b))
+    stored = Weights.packed(short_a, short_b, [scale, 1.0], torch.float32)
+    wide = Weights.packed([part.float() for part in short_a], [part.float() for part in short_b], [scale, 1.0], torch.float32)
+    if kernel.kernel() is not None:
+        assert [part.dtype == torch.bfloat16 for part in stored.panels + wide.panels] == [narrow, narrow, False, False]
+    layer = Layer(2, (70, 9), 33)
+    layer.set(0, stored)
+    layer.set(1, wide)
+    x, y = torch.randn(6, 33), torch.zeros(12, 79)
+    layer.add(y, torch.cat([x, x]), Step([0] * 6 + [1] * 6))
+    assert torch.equal(y[:6], y[6:])
+    torch.testing.assert_close(y[:6, :70], scale * x @ short_a[0].float().t() @ short_b[0].float().t())
+    assert not y[:, 70:].any()
+
+
 def test_a_dtype_that_the_kernel_lacks_goes_through_the_library() -> None:
     layer = layer_of([torch.ones(1, 1, 16, dtype=torch.float16)], [torch.ones(1, 16, 1, dtype=torch.float16)])
     y = torch.zeros(2, 16, dtype=torch.float16)
