@@ -1,39 +1,20 @@
 """The page in a real Chromium, on a service with a fake engine."""
 
-import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, sync_playwright
+from playwright.sync_api import Browser, BrowserContext
 
 from tests.served import Site
-from tests.service.page.visitor import DESK, SHOTS, Open
-
-CHROMIUM = shutil.which("chromium") or "/usr/bin/chromium"
-# A browser under root has no sandbox; one process draws every tab, which saves starting one for each; the rest keeps the
-# browser from looking for anything outside this machine.
-FLAGS = (
-    "--no-sandbox",
-    "--renderer-process-limit=1",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-)
+from tests.visitor import DESK, SHOTS, Open, chromium
 
 
 @pytest.fixture(scope="package")
 def browser() -> Iterator[Browser]:
     """One Chromium for all tests of the page. It ends with them: while it runs, nothing else may use asyncio.run."""
-    if not Path(CHROMIUM).exists():
-        pytest.fail("the page is tested in Chromium, which is not installed: run scripts/browser (apt-get install chromium)")
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=list(FLAGS))
+    with chromium() as browser:
         yield browser
-        browser.close()
 
 
 @pytest.fixture

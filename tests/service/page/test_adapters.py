@@ -3,28 +3,13 @@
 from collections.abc import Callable
 from pathlib import Path
 
-from playwright.sync_api import Page, expect
+from playwright.sync_api import expect
 
 from tests.makers import files_of, lora_config, write_adapter, zip_of
 from tests.served import Site
-from tests.service.page.visitor import Open
+from tests.visitor import Open, card, drop
 
 Uploaded = Callable[[str, int], str]
-
-
-def card(page: Page, name: str):  # type: ignore[no-untyped-def]
-    return page.get_by_role("article", name=f"Adapter {name}", exact=True)
-
-
-def drop(page: Page, target: str, paths: list[Path]) -> None:
-    """Files or folders from outside the browser, let go over an element."""
-    box = page.locator(target).bounding_box()
-    assert box is not None
-    at = {"x": box["x"] + box["width"] / 2, "y": box["y"] + box["height"] / 2}
-    data = {"items": [], "files": [str(path) for path in paths], "dragOperationsMask": 1}
-    chrome = page.context.new_cdp_session(page)
-    for kind in ("dragEnter", "dragOver", "drop"):
-        chrome.send("Input.dispatchDragEvent", {"type": kind, **at, "data": data})
 
 
 def test_a_dropped_folder_is_taken_and_live(site: Site, visit: Open, tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 from playwright.sync_api import Page, expect
 
 from tests.served import Site
-from tests.service.page.visitor import Open
+from tests.visitor import Open
 
 Uploaded = Callable[[str, int], str]
 ROWS = [{"prompt": f"question {number}", "completion": "base" if number % 2 else "other"} for number in range(6)]

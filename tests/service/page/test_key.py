@@ -8,7 +8,7 @@ from playwright.sync_api import Page, expect
 
 from service.keyfile import add_key
 from tests.served import Site
-from tests.service.page.visitor import Open
+from tests.visitor import Open
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ from typing import Literal
 from playwright.sync_api import Page, expect
 
 from tests.served import Site
-from tests.service.page.visitor import SHOTS, Open
+from tests.visitor import SHOTS, Open
 
 Uploaded = Callable[[str, int], str]
 SCHEMES: tuple[Literal["light", "dark"], ...] = ("light", "dark")

@@ -7,7 +7,7 @@ from playwright.sync_api import expect
 
 from tests.makers import write_adapter
 from tests.served import Site
-from tests.service.page.visitor import Open
+from tests.visitor import Open
 
 Uploaded = Callable[[str, int], str]
 EVIL = '<img src=x onerror="window.owned=1"><script>window.owned=1</script>'

@@ -4,16 +4,12 @@ import re
 from collections.abc import Callable
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import expect
 
 from tests.served import Site
-from tests.service.page.visitor import Open
+from tests.visitor import Open, column
 
 Uploaded = Callable[[str, int], str]
-
-
-def column(page: Page, model: str):  # type: ignore[no-untyped-def]
-    return page.get_by_role("article", name=model, exact=True)
 
 
 def seconds(text: str) -> float:

@@ -8,7 +8,7 @@ from playwright.sync_api import Page, expect
 from prometheus_client import CollectorRegistry, Histogram, generate_latest
 
 from tests.served import Site
-from tests.service.page.visitor import Open
+from tests.visitor import Open
 
 Uploaded = Callable[[str, int], str]
 
