@@ -1,13 +1,28 @@
 """Memory of the service's processes, as the system counts it, divided so that the parts add up."""
 
 import os
+import time
 from pathlib import Path
+from typing import NamedTuple
 
 import psutil
 
 # While there is no engine; a part that vanishes from a dashboard looks like a fault.
 _NONE = {"weights": 0, "kv_cache": 0, "adapters": 0}
+# Seconds between two walks through a process's pages.
+_WALK = 60.0
 _CGROUP_LIMITS = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes")
+
+
+class _Walked(NamedTuple):
+    """When a process began and was walked through, and its proportional size beyond the pages that are its own by a count."""
+
+    begun: float
+    at: float
+    beyond: int
+
+
+_walked: dict[int, _Walked] = {}
 
 
 def divided(inside: dict[str, int], engine_pids: list[int]) -> dict[str, int]:
@@ -34,8 +49,10 @@ def limit() -> int:
 def proportional_bytes(pids: list[int]) -> int:
     """Sum of the processes' proportional set sizes: pages shared between them are counted once in all.
 
-    Where the system does not tell (other than Linux, or not allowed), resident size stands in. A
-    process that ended in between counts nothing.
+    The system walks through all of a process's pages to tell it, tens of milliseconds for a gigabyte, and counts at once those
+    that are not of files. So it is asked at most every `_WALK` seconds, and what changed since is what was counted. Where the
+    system does not tell (other than Linux, or not allowed), resident size stands in. A process that ended in between
+    counts nothing.
     """
     return sum(_one(pid) for pid in pids)
 
@@ -43,9 +60,19 @@ def proportional_bytes(pids: list[int]) -> int:
 def _one(pid: int) -> int:
     try:
         process = psutil.Process(pid)
-        try:
-            return int(process.memory_full_info().pss)
-        except (AttributeError, psutil.AccessDenied):
-            return int(process.memory_info().rss)
+        counted = process.memory_info()
+        own = counted.rss - getattr(counted, "shared", 0)
+        known = _walked.get(pid)
+        if known is None or known.begun != process.create_time() or time.monotonic() - known.at > _WALK:
+            known = _walked[pid] = _Walked(process.create_time(), time.monotonic(), _walk(process) - own)
+        return int(max(0, own + known.beyond))
     except psutil.NoSuchProcess:
+        _walked.pop(pid, None)
         return 0
+
+
+def _walk(process: psutil.Process) -> int:
+    try:
+        return int(process.memory_full_info().pss)
+    except (AttributeError, psutil.AccessDenied):
+        return int(process.memory_info().rss)
