@@ -4,16 +4,17 @@ import asyncio
 import json
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import aclosing
-from typing import Any, Protocol
+from typing import Annotated, Any, Protocol
 
 from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse, Response
+from pydantic import ValidatorFunctionWrapHandler, WrapValidator
 from starlette.datastructures import State
 from vllm.entrypoints.openai.chat_completion.protocol import ChatCompletionRequest, ChatCompletionResponse
 from vllm.entrypoints.openai.completion.protocol import CompletionRequest, CompletionResponse
 from vllm.entrypoints.serve.engine.protocol import ErrorResponse
 from vllm.entrypoints.serve.exception_handling.error_response import create_error_response
-from vllm.exceptions import VLLMError
+from vllm.exceptions import VLLMError, VLLMValidationError
 from vllm.v1.engine.exceptions import EngineDeadError, EngineGenerateError
 
 from adapters.errors import BadInput, TimedOut, Unavailable
@@ -37,11 +38,11 @@ def openai_routes(host: Host, admission: Admission) -> APIRouter:
     router = APIRouter(tags=["inference"])
 
     @router.post("/v1/completions", responses=_responses(CompletionResponse), summary="Complete a prompt")
-    async def completions(request: CompletionRequest, raw_request: Request) -> Response:
+    async def completions(request: Annotated[CompletionRequest, WrapValidator(_read)], raw_request: Request) -> Response:
         return await while_wanted(raw_request, complete(request, raw_request))
 
     @router.post("/v1/chat/completions", responses=_responses(ChatCompletionResponse), summary="Answer a conversation")
-    async def chat_completions(request: ChatCompletionRequest, raw_request: Request) -> Response:
+    async def chat_completions(request: Annotated[ChatCompletionRequest, WrapValidator(_read)], raw_request: Request) -> Response:
         return await while_wanted(raw_request, chat(request, raw_request))
 
     async def complete(request: CompletionRequest, raw_request: Request) -> Response:
@@ -55,6 +56,16 @@ def openai_routes(host: Host, admission: Admission) -> APIRouter:
         return await _answer(lease, request, raw_request, host.handlers.openai_serving_chat.create_chat_completion)
 
     return router
+
+
+def _read(body: Any, read: ValidatorFunctionWrapHandler) -> Any:
+    """Raises BadInput with what vLLM's models say in their own way: pydantic passes on what is no ValueError."""
+    try:
+        return read(body)
+    except VLLMValidationError as error:
+        raise BadInput(str(error), param=error.parameter) from error
+    except (VLLMError, TypeError) as error:
+        raise BadInput(f"a field has a form that it cannot have: {error}; /docs describes them") from error
 
 
 def _responses(model: type[Any]) -> dict[int | str, dict[str, Any]]:

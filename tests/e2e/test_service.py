@@ -185,6 +185,25 @@ def test_a_refused_upload_leaves_the_service_unharmed(
     )
 
 
+@pytest.mark.parametrize(
+    ("route", "field", "value"),
+    [
+        ("completions", "prompt", None),
+        ("completions", "logprobs", -5),
+        ("chat/completions", "tools", []),
+        ("chat/completions", "prompt_logprobs", -7),
+        ("chat/completions", "messages", 7),
+    ],
+)
+def test_a_field_that_vllm_refuses_in_its_own_way_is_a_clear_400(service: Process, route: str, field: str, value: object) -> None:
+    body = {"prompt": "x"} if route == "completions" else {"messages": [{"role": "user", "content": "x"}]}
+    answer = httpx.post(f"{service.url}/v1/{route}", json={**body, field: value}, timeout=60)
+    assert answer.status_code == 400, answer.text
+    error = answer.json()["error"]
+    assert (error["type"], error["code"]) == ("invalid_request_error", "invalid_value")
+    assert error["param"] == (None if value == 7 else field)
+
+
 def test_probes_of_other_weights_are_found_out(service: Process, runs: dict[str, Path], tmp_path: Path) -> None:
     """Right shapes, right base, wrong weights: only the recorded log-probabilities can tell."""
     source = runs["one"] / "adapter"
