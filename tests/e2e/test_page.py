@@ -136,7 +136,7 @@ def test_what_it_costs_is_drawn_while_it_happens(service: Process, visit: Open) 
 
 def test_deleted(service: Process, visit: Open) -> None:
     page = visit(service, "adapters")
-    card(page, NAME).get_by_role("button", name=f"Delete {NAME}").click()
+    card(page, NAME).get_by_role("button", name=f"Delete {NAME}", exact=True).click()
     page.get_by_role("dialog").get_by_role("button", name="Delete").click()
     expect(card(page, NAME)).to_have_count(0)
     expect(card(page, "given")).to_be_visible()
