@@ -190,7 +190,9 @@ def test_sigterm_under_load(keyed: Process, keys: Keys) -> None:
         with httpx.stream("POST", f"{keyed.url}/v1/completions", json=body, headers=header, timeout=60) as answer:
             streamed.extend(line for line in answer.iter_lines() if line)
 
-    evaluation = {"model": "one", "rows": [{"prompt": "x", "completion": "y"}] * 500, "metrics": ["accuracy"], "max_tokens": 64}
+    # Of the base: the requests that were drawn before may have deleted any adapter.
+    rows = [{"prompt": "x", "completion": "y"}] * 500
+    evaluation = {"model": "embedded", "baseline": None, "rows": rows, "metrics": ["accuracy"], "max_tokens": 64}
     begun = keyed.client.call("POST", "/v1/evaluations", json=evaluation)["id"]
     threads = [threading.Thread(target=ask) for _ in range(4)] + [threading.Thread(target=stream)]
     for thread in threads:
