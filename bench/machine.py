@@ -1,9 +1,10 @@
 """One line that says where and with what a benchmark ran."""
 
-import os
 import platform
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+
+from service.settings import allowed_cores
 
 
 def machine() -> str:
@@ -20,7 +21,5 @@ def machine() -> str:
             packages.append(f"{name} {version(name)}")
         except PackageNotFoundError:
             continue
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    return (
-        f"{named[0] if named else platform.processor()}, {cores} cores, Python {platform.python_version()}, {', '.join(packages)}"
-    )
+    processor = named[0] if named else platform.processor()
+    return f"{processor}, {allowed_cores()} cores, Python {platform.python_version()}, {', '.join(packages)}"

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from adapters.errors import BadInput, Conflict
+from evaluation.json_file import write_json
 from evaluation.scores import Counts
 
 NAME = "evaluations.jsonl"
@@ -59,12 +60,8 @@ class History:
 
     def add(self, entry: dict[str, Any], samples: list[dict[str, Any]], counts: dict[str, Counts]) -> None:
         """Adds an evaluation: its items first, so that an entry always has them."""
-        path = self._items(entry)
-        path.parent.mkdir(exist_ok=True)
-        partial = path.with_name(f".{path.name}.part")
-        body = entry | {"samples": samples, "counts": {name: found.tolist() for name, found in counts.items()}}
-        partial.write_text(json.dumps(body, ensure_ascii=False) + "\n", encoding="utf-8")
-        os.replace(partial, path)
+        kept = {"samples": samples, "counts": {name: found.tolist() for name, found in counts.items()}}
+        write_json(self._items(entry), entry | kept)
         with self.path.open("a", encoding="utf-8") as file:
             file.write(json.dumps(entry, ensure_ascii=False) + "\n")
             file.flush()

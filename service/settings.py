@@ -76,6 +76,11 @@ def engine_environment(has_gpu: bool, otlp_endpoint: str | None = None) -> dict[
     return {key: value for key, value in wanted.items() if value}
 
 
+def allowed_cores() -> int:
+    """Cores that this process may run on: on Linux perhaps fewer than the machine has."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
 def _cpu_engine() -> dict[str, str]:
     """On CPU vLLM starts the worker in a process of its own, for the sake of OpenMP's settings, which can as well be there from the start.
 
@@ -83,7 +88,7 @@ def _cpu_engine() -> dict[str, str]:
     are those of vLLM 0.32 (vllm/utils/ompmultiprocessing.py): a thread for each core but one, which is left to the HTTP
     side; threads that wait do so for 5 ms and then sleep. With more than one worker vLLM goes its own way all the same.
     """
-    allowed = len(os.sched_getaffinity(0))  # in a container fewer than the machine has
+    allowed = allowed_cores()
     threads = max(1, min(allowed, psutil.cpu_count(logical=False) or allowed) - 1)
     return {
         "LD_PRELOAD": ":".join(_preloads()),

@@ -13,8 +13,6 @@ PATIENCE = 15_000
 expect.set_options(timeout=PATIENCE)
 DESK: ViewportSize = {"width": 1200, "height": 850}
 SHOTS = Path(__file__).resolve().parents[1] / "var" / "screenshots"
-
-
 CHROMIUM = shutil.which("chromium") or "/usr/bin/chromium"
 # A browser under root has no sandbox; one process draws every tab, which saves starting one for each; the rest keeps the
 # browser from looking for anything outside this machine.

@@ -78,13 +78,13 @@ struct Piece {             // some rows of a group by some panels of one matrix
 };
 
 // out(n, g, row n . panel g)
-template <class T, int N, int G, class Out>
-static inline void product(const float *const *rows, int64_t depth, const T *weights, const Out &out) {
+template <class W, int N, int G, class Out>
+static inline void product(const float *const *rows, int64_t depth, const W *weights, const Out &out) {
     Floats sums[N][G] = {};
     for (int64_t k = 0; k < depth; k++) {
         for (int g = 0; g < G; g++) {
-            Floats w = load(weights + (g * depth + k) * LANES);
-            for (int n = 0; n < N; n++) sums[n][g] += rows[n][k] * w;
+            Floats panel = load(weights + (g * depth + k) * LANES);
+            for (int n = 0; n < N; n++) sums[n][g] += rows[n][k] * panel;
         }
     }
     for (int n = 0; n < N; n++)
@@ -92,12 +92,12 @@ static inline void product(const float *const *rows, int64_t depth, const T *wei
 }
 
 // G panels at a time, what is left by fewer
-template <class T, int N, int G, class Out>
-static inline void across(const float *const *rows, int64_t depth, const T *weights, int panels, const Out &out, int done = 0) {
+template <class W, int N, int G, class Out>
+static inline void across(const float *const *rows, int64_t depth, const W *weights, int panels, const Out &out, int done = 0) {
     for (; done + G <= panels; done += G)
-        product<T, N, G>(rows, depth, weights + done * depth * LANES, [&](int n, int g, Floats v) { out(n, done + g, v); });
+        product<W, N, G>(rows, depth, weights + done * depth * LANES, [&](int n, int g, Floats v) { out(n, done + g, v); });
     if constexpr (G > 1)
-        if (done < panels) across<T, N, G / 2>(rows, depth, weights, panels, out, done);
+        if (done < panels) across<W, N, G / 2>(rows, depth, weights, panels, out, done);
 }
 template <class W, int N, class Out>
 static inline void block(const float *const *rows, const Piece &piece, const Out &out) {

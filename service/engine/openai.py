@@ -7,8 +7,9 @@ from contextlib import aclosing
 from typing import Annotated, Any, Protocol
 
 from fastapi import APIRouter, Request
+from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, Response
-from pydantic import ValidatorFunctionWrapHandler, WrapValidator
+from pydantic import BaseModel, TypeAdapter, ValidationError, ValidatorFunctionWrapHandler, WrapValidator
 from starlette.datastructures import State
 from vllm.entrypoints.openai.chat_completion.protocol import ChatCompletionRequest, ChatCompletionResponse
 from vllm.entrypoints.openai.completion.protocol import CompletionRequest, CompletionResponse
@@ -38,11 +39,13 @@ def openai_routes(host: Host, admission: Admission) -> APIRouter:
     router = APIRouter(tags=["inference"])
 
     @router.post("/v1/completions", responses=_responses(CompletionResponse), summary="Complete a prompt")
-    async def completions(request: Annotated[CompletionRequest, WrapValidator(_read)], raw_request: Request) -> Response:
+    async def completions(request: Annotated[CompletionRequest, _reading(CompletionRequest)], raw_request: Request) -> Response:
         return await while_wanted(raw_request, complete(request, raw_request))
 
     @router.post("/v1/chat/completions", responses=_responses(ChatCompletionResponse), summary="Answer a conversation")
-    async def chat_completions(request: Annotated[ChatCompletionRequest, WrapValidator(_read)], raw_request: Request) -> Response:
+    async def chat_completions(
+        request: Annotated[ChatCompletionRequest, _reading(ChatCompletionRequest)], raw_request: Request
+    ) -> Response:
         return await while_wanted(raw_request, chat(request, raw_request))
 
     async def complete(request: CompletionRequest, raw_request: Request) -> Response:
@@ -58,14 +61,31 @@ def openai_routes(host: Host, admission: Admission) -> APIRouter:
     return router
 
 
-def _read(body: Any, read: ValidatorFunctionWrapHandler) -> Any:
-    """Raises BadInput with what vLLM's models say in their own way: pydantic passes on what is no ValueError."""
-    try:
-        return read(body)
-    except VLLMValidationError as error:
-        raise BadInput(str(error), param=error.parameter) from error
-    except (VLLMError, TypeError) as error:
-        raise BadInput(f"a field has a form that it cannot have: {error}; /docs describes them") from error
+def _reading(model: type[BaseModel]) -> WrapValidator:
+    """A request as vLLM's model reads it, what that says in its own way translated: pydantic passes on what is no ValueError.
+
+    Raises BadInput, or RequestValidationError where vLLM's checks look into a field whose type nobody has checked yet.
+    """
+
+    def read(body: Any, whole: ValidatorFunctionWrapHandler) -> Any:
+        try:
+            return whole(body)
+        except VLLMValidationError as error:
+            raise BadInput(str(error), param=error.parameter) from error
+        except (VLLMError, TypeError, AttributeError) as error:
+            _check_types(model, body)
+            raise BadInput(f"the request cannot be read: {error}; /docs describes its fields") from error
+
+    return WrapValidator(read)
+
+
+def _check_types(model: type[BaseModel], body: dict[str, Any]) -> None:
+    for name in model.model_fields.keys() & body.keys():
+        annotation: Any = model.model_fields[name].annotation
+        try:
+            TypeAdapter(annotation).validate_python(body[name])
+        except ValidationError as error:
+            raise RequestValidationError([{**found, "loc": ("body", name, *found["loc"])} for found in error.errors()]) from error
 
 
 def _responses(model: type[Any]) -> dict[int | str, dict[str, Any]]:

@@ -34,8 +34,8 @@ def shoot(page: Page, name: str) -> None:
     page.screenshot(path=SHOTS / f"engine-{name}.png", full_page=True)
 
 
-def rows(samples: Path, task: str, count: int) -> list[dict[str, str]]:
-    return [json.loads(line) for line in (samples / task / "test.jsonl").read_text(encoding="utf-8").splitlines()[:count]]
+def lines(samples: Path, count: int) -> list[str]:
+    return (samples / "route" / "test.jsonl").read_text(encoding="utf-8").splitlines()[:count]
 
 
 def taken(page: Page) -> None:
@@ -87,7 +87,7 @@ def test_promoted_rolled_back_and_each_answers(service: Process, visit: Open) ->
 
 def test_base_and_adapters_side_by_side(service: Process, samples: Path, visit: Open) -> None:
     page = visit(service)
-    page.get_by_label("Prompt", exact=True).fill(rows(samples, "route", 1)[0]["prompt"])
+    page.get_by_label("Prompt", exact=True).fill(json.loads(lines(samples, 1)[0])["prompt"])
     page.get_by_role("button", name="Send").click()
     base = resolve_base("embedded").name
     for model in (base, NAME, "given"):
@@ -104,7 +104,7 @@ def test_an_evaluation_is_watched_to_its_end(service: Process, samples: Path, vi
     page = visit(service, "evaluate")
     page.get_by_role("combobox", name="Model", exact=True).select_option(NAME)
     page.get_by_role("checkbox", name="accuracy").check()
-    page.get_by_label("or paste rows").fill("\n".join(json.dumps(row) for row in rows(samples, "route", 12)))
+    page.get_by_label("or paste rows").fill("\n".join(lines(samples, 12)))
     page.get_by_role("button", name="Start").click()
     scores = page.get_by_role("region", name="Scores")
     expect(scores).to_be_visible(timeout=EVALUATED)

@@ -50,9 +50,7 @@ def lab(
         write_json(out / LOG, {"schema": 1, "kind": "lab", "steps": log})
     say(language("lab.took", minutes=language.number(sum(entry["seconds"] for entry in log.values()) / 60, 3)))
     told = project or Path(__file__).parent / "project" / f"{lang}.yaml"
-    # Of what is watched the history alone: the evaluations beside it are the same ones, by names that say nothing.
-    history = Path("watched", "evaluations.jsonl")
-    given = [told, *(out / name for name in ("runs", "methods", "seeds", "sweep", "quantized", "records", history))]
+    given = [told, *(out / name for name in ("runs", "methods", "seeds", "sweep", "quantized", "records", "watched"))]
     return write(sections(read_records(given), language), language, out / "notebook" / f"{language('lab.file')}.md")
 
 

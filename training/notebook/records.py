@@ -2,7 +2,7 @@
 
 import json
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -62,7 +62,18 @@ def read_records(paths: Sequence[Path]) -> Records:
     Raises:
         NotFound: nothing is there. BadInput: it is no record this program writes.
     """
-    return Records([record for path in paths for record in _read(path)])
+    return Records(list(_once(record for path in paths for record in _read(path))))
+
+
+def _once(records: Iterable[Record]) -> Iterator[Record]:
+    """A watched evaluation stands in the history, and with its items in a file beside it."""
+    seen = set()
+    for record in records:
+        name = record.get("id") if record["kind"] == "evaluation" else None
+        if name not in seen:
+            yield record
+        if name is not None:
+            seen.add(name)
 
 
 def _read(path: Path) -> list[Record]:
@@ -109,7 +120,11 @@ def _file(path: Path) -> list[Record]:
     if not isinstance(content, dict):
         return []
     kind = content.get("kind", "evaluation" if "scores" in content else None)
-    return [{**content, "kind": kind, "path": path.stem}] if kind in _KINDS else []
+    if kind not in _KINDS:
+        return []
+    # A watched evaluation's file has its id for a name.
+    name = content["run"] if kind == "evaluation" and "run" in content else path.stem
+    return [{**content, "kind": kind, "path": name}]
 
 
 def _history(path: Path) -> list[Record]:

@@ -10,6 +10,7 @@ from typer.testing import CliRunner
 
 import patchbay
 from adapters.errors import BadInput, NotFound
+from evaluation.history import History
 from tests.training.notebook import made
 from training.notebook.language import LANGUAGES, Language
 from training.notebook.records import Records, read_records
@@ -169,6 +170,15 @@ def test_a_folder_stands_for_all_under_it(tmp_path: Path) -> None:
     assert [(r["path"], len(r["curves"])) for r in found.of("run")] == [("runs-one", 1), ("runs-two", 1)]
     assert [r["path"] for r in found.of("seeds")] == ["runs"]
     assert [r["path"] for r in found.of("evaluation")] == ["scores"]
+
+
+def test_a_watched_evaluation_stands_once_by_the_name_of_its_run(tmp_path: Path) -> None:
+    """It is a line of the history, and a file of its own beside it, whose name is its id."""
+    history = History(tmp_path / "evaluations.jsonl")
+    for number, run in enumerate(("one", "one", "two")):
+        history.add(made.evaluation() | {"id": f"{number:016x}", "run": run}, [], {})
+    for given in ([tmp_path], [tmp_path / "evaluations", tmp_path], [tmp_path / "evaluations"], [history.path]):
+        assert [record["path"] for record in read_records(given).of("evaluation")] == ["one", "one", "two"], given
 
 
 def test_the_command_prints_and_refuses(tmp_path: Path) -> None:
