@@ -108,10 +108,10 @@ def test_an_evaluation_is_watched_to_its_end(service: Process, samples: Path, vi
     page.get_by_role("button", name="Start").click()
     scores = page.get_by_role("region", name="Scores")
     expect(scores).to_be_visible(timeout=EVALUATED)
-    before, after = (
-        scores.get_by_role("row").filter(has=page.get_by_role("rowheader", name="accuracy")).get_by_role("cell").all()[:2]
-    )
-    assert float(before.inner_text()) <= float(after.inner_text())
+    figures = scores.get_by_role("row").filter(has=page.get_by_role("rowheader", name="accuracy")).get_by_role("cell")
+    expect(figures).not_to_have_count(0)
+    before, after = figures.all_inner_texts()[:2]
+    assert float(before) <= float(after)
     expect(scores.get_by_role("img").locator("circle.after")).not_to_have_count(0)
     expect(page.get_by_role("region", name="Samples").locator(".sample").first).to_be_visible()
     shoot(page, "evaluate")
