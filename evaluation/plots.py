@@ -3,6 +3,7 @@
 import io
 import re
 from collections.abc import Mapping, Sequence
+from itertools import cycle
 from typing import Any
 
 from matplotlib import rc_context
@@ -11,6 +12,7 @@ from matplotlib.figure import Figure
 
 ACCENT, WARN = "#3b76d6", "#d2603a"
 COLOURS = (ACCENT, WARN, "#4a9d6b", "#a56cc1", "#c9a227", "#7f8c99")
+_MARKS = "osD^vPX"  # one more than there are colours, so that a pair comes again only after all pairs
 # A colour of no plot: it is written in the SVG where the page's own text colour is meant.
 _TEXT = "#123456"
 _STYLE = {"svg.fonttype": "none", "svg.hashsalt": "patchbay", "font.size": 9, "font.family": "sans-serif"}
@@ -83,12 +85,19 @@ def curves(lines: Mapping[str, Sequence[tuple[float, float]]], *, title: str, x:
 
 
 def scatter(points: Sequence[tuple[str, float, float]], *, title: str, x: str, y: str, log: bool = False) -> str:
-    """Points with their names beside them, where they have one."""
+    """Points; those with a name have a mark of their own, told beside the plot, as names within it would lie on one another."""
     with rc_context(_STYLE):
         figure, axes = _figure(title, x, y)
-        axes.plot([a for _, a, _ in points], [b for _, _, b in points], "o", color=ACCENT, markersize=5)
+        colours, marks = cycle(COLOURS), cycle(_MARKS)
         for name, a, b in points:
-            axes.annotate(_short(name), (a, b), xytext=(5, 4), textcoords="offset points", color=_TEXT, fontsize=8)
+            own = (
+                {"color": next(colours), "marker": next(marks), "label": _short(name)}
+                if name
+                else {"color": ACCENT, "marker": "o"}
+            )
+            axes.plot([a], [b], linestyle="", markersize=6, **own)
+        if any(name for name, _, _ in points):
+            _legend(axes)
         if log:
             axes.set_xscale("log")
             axes.xaxis.set_major_formatter("{x:g}")

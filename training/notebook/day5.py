@@ -22,7 +22,7 @@ def section(records: Records, lang: Language) -> Section:
             _measured(record, lang),
             _plot(record, lang),
             bullets(_best(record, lang)),
-            plain(record["rule"], 2000),
+            lang("day5.rule", **{name: lang.number(limit) for name, limit in record["limits"].items()}),
         ]
     if not records.of("quantization"):
         parts.append(table(_header(lang), [[name, missing(_TRADEOFF), *["-"] * 5] for name in _METHODS]))

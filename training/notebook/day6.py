@@ -51,11 +51,16 @@ def _split(check: Record, name: str, split: dict[str, Any], lang: Language) -> l
 
 
 def _grade(check: Record, lang: Language) -> list[str]:
-    reasons = [f"{lang.number(entry['points'])}: {plain(entry['reason'])}" for entry in check["grade"]["reasons"][:_REASONS]]
+    reasons = [f"{lang.number(entry['points'])}: {_reason(entry, lang)}" for entry in check["grade"]["reasons"][:_REASONS]]
     text = lang(
         "day6.grade", path=plain(check["path"]), grade=check["grade"]["grade"], points=lang.number(check["grade"]["points"])
     )
     return [text, bullets(reasons)] if reasons else [text]
+
+
+def _reason(entry: dict[str, Any], lang: Language) -> str:
+    values = {name: lang.percent(value) if name == "share" else plain(str(value)) for name, value in entry["values"].items()}
+    return lang(f"day6.reasons.{entry['what']}", **values)
 
 
 def _lengths(check: Record, lang: Language) -> list[Plot]:

@@ -37,7 +37,7 @@ class Language:
 
     def signed(self, number: float | None) -> str:
         """A difference, with its sign."""
-        return "-" if number is None else ("+" if number > 0 else "") + self.number(number)
+        return "-" if number is None else ("+" if number > 0 else "") + self.number(number or 0.0)  # no sign for a zero
 
     def percent(self, share: float | None) -> str:
         """A share in per cent."""

@@ -5,15 +5,15 @@ from typing import Any
 from evaluation.scores import METRICS
 
 Row = dict[str, Any]
-# Points of the task's score (of 100) that a technique may lose; where only perplexity was scored, per cent of that.
-_POINTS = 1.5
-_SPEED = 0.9
+# Points of the task's score (of 100) that a technique may lose, where only perplexity was scored per cent of that; and the
+# share of the original's speed that production asks for. The record has them, so that a notebook can say the rule in its language.
+LIMITS = {"points": 1.5, "speed": 0.9}
 RULE = (
-    f"A technique counts when, with the adapter on, it loses at most {_POINTS} points of 100 of the task's score (of perplexity: gains at "
-    f"most {_POINTS} %) against the original on the same engine. Prototyping: of those, the fewest bytes of weights in memory, on any "
-    f"engine. Production: of those that vLLM serves at {_SPEED} or more of the original's tokens a second, the fewest bytes on disk. "
+    "A technique counts when, with the adapter on, it loses at most {points} points of 100 of the task's score (of perplexity: gains at "
+    "most {points} %) against the original on the same engine. Prototyping: of those, the fewest bytes of weights in memory, on any "
+    "engine. Production: of those that vLLM serves at {speed} or more of the original's tokens a second, the fewest bytes on disk. "
     "Fast inference: of those, the most tokens a second with all streams, on any engine."
-)
+).format(**LIMITS)
 
 
 def compared(rows: list[Row]) -> list[Row]:
@@ -36,9 +36,9 @@ def _loss(metric: str, row: Row, original: Row) -> float:
 
 def choose(rows: list[Row]) -> dict[str, Row]:
     """For each use, the technique, its engine and the figures that decided; `rows` as `compared` gives them."""
-    kept = [row for row in rows if _judged(row) <= _POINTS]
+    kept = [row for row in rows if _judged(row) <= LIMITS["points"]]
     most = max(rows[0]["tokens_per_second"], key=int)
-    served = [row for row in kept if row["engine"].startswith("vLLM") and row["speed_up"][most] >= _SPEED]
+    served = [row for row in kept if row["engine"].startswith("vLLM") and row["speed_up"][most] >= LIMITS["speed"]]
     found = {"prototyping": min(kept, key=lambda row: row["weights_bytes"])}
     if served:
         found["production"] = min(served, key=lambda row: row["disk_bytes"])

@@ -18,7 +18,7 @@ from training.quantize import SCHEMES, quantize
 from training.quantized import KINDS
 from training.record import machine, package_versions
 from training.tradeoff.asked import Asked
-from training.tradeoff.choose import RULE, choose, compared
+from training.tradeoff.choose import LIMITS, RULE, choose, compared
 from training.tradeoff.local import measure_local
 from training.tradeoff.served import measure_served
 
@@ -32,7 +32,7 @@ def tradeoff(base: str, adapter: Path, methods: Sequence[str], asked: Asked, out
     The record, kind "quantization": base, adapter, data, n; `rows`, one for each technique and engine: technique ("original" or a
     method), engine, folder, disk_bytes, weights_bytes and resident_bytes in memory, tokens_per_second and speed_up by streams at
     once, scores (by metric as evaluations have them: value with the adapter, baseline without), quality_loss by metric; `best` by
-    use (prototyping, production, fast_inference); and `rule`. The original is measured on each engine that a technique needs.
+    use (prototyping, production, fast_inference); `rule` and its `limits`. The original is measured on each engine that a technique needs.
 
     Raises:
         BadInput: a method, the data or the adapter cannot be used. Conflict: `out` holds a record already.
@@ -65,6 +65,7 @@ def tradeoff(base: str, adapter: Path, methods: Sequence[str], asked: Asked, out
         "speed": {"tokens": asked.tokens, "streams": list(asked.streams), "turns": asked.turns},
         "rows": rows,
         "rule": RULE,
+        "limits": LIMITS,
         "best": choose(rows),
         "versions": package_versions(),
         "machine": machine(),

@@ -126,7 +126,11 @@ def data_check() -> Record:
         "duplicates": {"exact": {"share": 0.0}, "near": {"share": 0.03}},
         "domain_words": [{"word": "billing", "z": 9.0}],
     }
-    grade = {"grade": "B", "points": 82.6, "reasons": [{"points": -7.5, "reason": "5 % more of the rows"}]}
+    grade = {
+        "grade": "B",
+        "points": 82.6,
+        "reasons": [{"points": -7.5, "what": "near", "values": {"split": "train", "share": 0.05}}],
+    }
     return {"kind": "data-check", "path": "route-data", "splits": {"train": split}, "grade": grade}
 
 
@@ -201,6 +205,7 @@ def tradeoff() -> Record:
         "n": 60,
         "rows": [row],
         "rule": "the fewest bytes",
+        "limits": {"points": 1.5, "speed": 0.9},
         "best": dict.fromkeys(("prototyping", "production", "fast_inference"), chosen),
     }
 

@@ -10,6 +10,7 @@ from typer.testing import CliRunner
 
 import patchbay
 from adapters.errors import BadInput, NotFound
+from evaluation.data.grade import REASONS
 from evaluation.history import History
 from tests.training.notebook import made
 from training.notebook.language import LANGUAGES, Language
@@ -47,8 +48,18 @@ def test_no_phrase_is_unused() -> None:
     for records in (made.everything(), []):
         markdown(sections(Records(records), language), language)
     page([], language)
-    # What the lab says on the way is heard in its own tests.
-    assert language.asked == {key for key in language.phrases if not key.startswith("lab.")}
+    # A grade's reasons are held against its own below. What the lab says on the way is heard in its own tests.
+    elsewhere = ("lab.", "day6.reasons.")
+    assert {key for key in language.asked if not key.startswith(elsewhere)} == {
+        key for key in language.phrases if not key.startswith(elsewhere)
+    }
+
+
+def test_each_reason_of_a_grade_has_its_phrase() -> None:
+    phrases = Language("en").phrases
+    assert {key: phrase for key, phrase in phrases.items() if key.startswith("day6.reasons.")} == {
+        f"day6.reasons.{what}": text for what, text in REASONS.items()
+    }
 
 
 @pytest.mark.parametrize("lang", LANGUAGES)
@@ -95,6 +106,10 @@ def test_portuguese_has_its_own_words_and_marks() -> None:
     assert "## Dia 3 · Primeiro fine-tuning" in found
     assert "| route | accuracy | 60 | 0,2 | 0,9 | 0,8 – 0,95 | +0,7 [+0,6, +0,8] | 0,001 | melhor |" in found
     assert "1.004.096" in found
+    assert "- -7,5: train: outras 5 % repetem outra quase por inteiro" in found
+    assert "perde no máximo 1,5 pontos de 100" in found
+    assert "more repeat" not in found
+    assert "A technique counts" not in found
 
 
 def test_what_models_say_is_shown_as_text() -> None:
