@@ -3,12 +3,15 @@
 // A decode step gives each adapter a few rows. Library products for each adapter and slice then cost more in calls and
 // copies than in arithmetic; here one call does a whole layer. Both products are the same one: rows times panels of
 // LANES columns that lie one after another, so that weights are read once and in order. Sums are kept in float32.
-// Where rows are few, reading the weights is what takes the time: they may be bfloat16 under float32 rows.
+// Where rows are few, reading the weights is what takes the time: they may be bfloat16 under float32 rows. In bfloat16 two
+// weights that follow one another in depth lie side by side, as the processor's own products of pairs take them.
 #include <algorithm>
 #include <cstdint>
 #include <cstring>
+#include <type_traits>
 #include <vector>
-#ifdef __AVX2__
+#if defined(__AVX512F__) && defined(__AVX512BF16__)
+#define HAS_PAIRS  // products of pairs of bfloat16, summed in float32
 #include <immintrin.h>
 #endif
 #ifdef _OPENMP
@@ -28,34 +31,46 @@ typedef float Floats __attribute__((vector_size(4 * LANES)));
 typedef uint32_t Words __attribute__((vector_size(4 * LANES)));
 typedef uint16_t Halves __attribute__((vector_size(2 * LANES)));
 struct Bf16 { uint16_t bits; };
+struct Pair { Bf16 even, odd; };  // of one column, at depths 2 k and 2 k + 1
+#ifdef HAS_PAIRS
+template <class T> using Row = T;  // what a row of T's is multiplied as
+#else
+template <class T> using Row = float;
+#endif
+
+static inline float wide(float x) { return x; }
+static inline float wide(Bf16 x) {
+    uint32_t word = (uint32_t)x.bits << 16;
+    float f;
+    std::memcpy(&f, &word, sizeof f);
+    return f;
+}
+static inline Words rounded(Floats v) {  // to the nearest even bfloat16, in the upper halves; a NaN stays one
+    Words w = (Words)v, nan = (Words)(v != v);
+    return (((w + 0x7fff + ((w >> 16) & 1)) & ~nan) | (nan & 0x7fc00000)) & 0xffff0000;
+}
 
 static inline Floats load(const float *p) { Floats v; std::memcpy(&v, p, sizeof v); return v; }
-static inline Words widened(const Bf16 *p) {  // GCC makes five instructions of a conversion that the processor has as one
-#if defined(__AVX512F__)
-    return (Words)_mm512_cvtepu16_epi32(_mm256_loadu_si256((const __m256i *)p));
-#elif defined(__AVX2__)
-    return (Words)_mm256_cvtepu16_epi32(_mm_loadu_si128((const __m128i *)p));
-#else
+static inline Floats load(const Bf16 *p) {
     Halves h;
     std::memcpy(&h, p, sizeof h);
-    return __builtin_convertvector(h, Words);
-#endif
+    return (Floats)(__builtin_convertvector(h, Words) << 16);
 }
-static inline Floats load(const Bf16 *p) { return (Floats)(widened(p) << 16); }
 static inline void store(float *p, Floats v) { std::memcpy(p, &v, sizeof v); }
-static inline void store(Bf16 *p, Floats v) {  // round to nearest even; a NaN stays one
-    Words w = (Words)v;
-    Words rounded = (w + 0x7fff + ((w >> 16) & 1)) >> 16;
-    Words nan = (Words)(v != v);
-    Halves h = __builtin_convertvector((rounded & ~nan) | (nan & 0x7fc0), Halves);
+static inline void store(Bf16 *p, Floats v) {
+#ifdef HAS_PAIRS
+    __m256bh h = _mm512_cvtneps_pbh((__m512)v);
+#else
+    Halves h = __builtin_convertvector(rounded(v) >> 16, Halves);
+#endif
     std::memcpy(p, &h, sizeof h);
 }
 
 struct Slot {
     const void *a;         // panels of (in, LANES) that hold the sum of ranks; null where the adapter does not touch the layer
     const void *b;         // slice by slice, panels of (rank, LANES) that hold its width
-    const int32_t *ranks;  // of each slice
-    int32_t narrow;        // whether both are bfloat16; else float32
+    const int32_t *ranks;  // of each slice, even
+    int32_t narrow;        // whether both are bfloat16, in panels of (half the depth, LANES) pairs; else float32. Under bfloat16 rows they are
 };
 struct Layer {
     const Slot *slots;
@@ -77,14 +92,38 @@ struct Piece {             // some rows of a group by some panels of one matrix
     int32_t output, width; // the first column written, and how many
 };
 
+// A panel's weights at one step through its depth, and what rows make of them.
+struct Two { Floats even, odd; };
+static inline int64_t steps(const float *, int64_t depth) { return depth; }
+static inline int64_t steps(const Pair *, int64_t depth) { return (depth + 1) / 2; }
+static inline Floats weights_for(const float *, const float *panel) { return load(panel); }
+static inline Two weights_for(const float *, const Pair *panel) {
+    Words w;
+    std::memcpy(&w, panel, sizeof w);
+    return {(Floats)(w << 16), (Floats)(w & 0xffff0000)};
+}
+static inline void multiply(Floats &sum, const float *row, int64_t k, Floats panel) { sum += row[k] * panel; }
+static inline void multiply(Floats &sum, const float *row, int64_t k, const Two &panel) {
+    sum += row[2 * k] * panel.even;
+    sum += row[2 * k + 1] * panel.odd;
+}
+#ifdef HAS_PAIRS
+static inline __m512bh weights_for(const Bf16 *, const Pair *panel) { return (__m512bh)_mm512_loadu_si512(panel); }
+static inline void multiply(Floats &sum, const Bf16 *row, int64_t k, __m512bh panel) {
+    int32_t pair;
+    std::memcpy(&pair, row + 2 * k, sizeof pair);
+    sum = (Floats)_mm512_dpbf16_ps((__m512)sum, (__m512bh)_mm512_set1_epi32(pair), panel);
+}
+#endif
+
 // out(n, g, row n . panel g)
-template <class W, int N, int G, class Out>
-static inline void product(const float *const *rows, int64_t depth, const W *weights, const Out &out) {
+template <int N, int G, class R, class W, class Out>
+static inline void product(const R *const *rows, int64_t depth, const W *weights, const Out &out) {
     Floats sums[N][G] = {};
     for (int64_t k = 0; k < depth; k++) {
         for (int g = 0; g < G; g++) {
-            Floats panel = load(weights + (g * depth + k) * LANES);
-            for (int n = 0; n < N; n++) sums[n][g] += rows[n][k] * panel;
+            auto panel = weights_for(rows[0], weights + (g * depth + k) * LANES);
+            for (int n = 0; n < N; n++) multiply(sums[n][g], rows[n], k, panel);
         }
     }
     for (int n = 0; n < N; n++)
@@ -92,60 +131,69 @@ static inline void product(const float *const *rows, int64_t depth, const W *wei
 }
 
 // G panels at a time, what is left by fewer
-template <class W, int N, int G, class Out>
-static inline void across(const float *const *rows, int64_t depth, const W *weights, int panels, const Out &out, int done = 0) {
+template <int N, int G, class R, class W, class Out>
+static inline void across(const R *const *rows, int64_t depth, const W *weights, int panels, const Out &out, int done = 0) {
     for (; done + G <= panels; done += G)
-        product<W, N, G>(rows, depth, weights + done * depth * LANES, [&](int n, int g, Floats v) { out(n, done + g, v); });
+        product<N, G>(rows, depth, weights + done * depth * LANES, [&](int n, int g, Floats v) { out(n, done + g, v); });
     if constexpr (G > 1)
-        if (done < panels) across<W, N, G / 2>(rows, depth, weights, panels, out, done);
+        if (done < panels) across<N, G / 2>(rows, depth, weights, panels, out, done);
 }
-template <class W, int N, class Out>
-static inline void block(const float *const *rows, const Piece &piece, const Out &out) {
-    across<W, N, std::min(PANELS, SUMS / N)>(rows, piece.depth, (const W *)piece.weights, piece.panels, out);
+template <int N, class R, class W, class Out>
+static inline void block(const R *const *rows, const Piece &piece, const W *weights, const Out &out) {
+    across<N, std::min(PANELS, SUMS / N)>(rows, steps(weights, piece.depth), weights, piece.panels, out);
 }
-template <class W, class Out>
-static inline void blocks_of(const float *const *rows, int count, const Piece &piece, const Out &out) {
+template <class R, class W, class Out>
+static inline void blocks_of(const R *const *rows, int count, const Piece &piece, const W *weights, const Out &out) {
     switch (count) {
-        case 1: return block<W, 1>(rows, piece, out);
-        case 2: return block<W, 2>(rows, piece, out);
-        case 3: return block<W, 3>(rows, piece, out);
-        default: block<W, 4>(rows, piece, out);
+        case 1: return block<1>(rows, piece, weights, out);
+        case 2: return block<2>(rows, piece, weights, out);
+        case 3: return block<3>(rows, piece, weights, out);
+        default: block<4>(rows, piece, weights, out);
     }
 }
 template <class Out>
 static inline void blocks(const float *const *rows, int count, const Piece &piece, const Out &out) {
-    piece.narrow ? blocks_of<Bf16>(rows, count, piece, out) : blocks_of<float>(rows, count, piece, out);
+    piece.narrow ? blocks_of(rows, count, piece, (const Pair *)piece.weights, out)
+                 : blocks_of(rows, count, piece, (const float *)piece.weights, out);
+}
+template <class Out>
+static inline void blocks(const Bf16 *const *rows, int count, const Piece &piece, const Out &out) {
+    blocks_of(rows, count, piece, (const Pair *)piece.weights, out);
 }
 
-static inline const float *wide(const float *row, int64_t, float *) { return row; }
-static inline const float *wide(const Bf16 *row, int64_t count, float *to) {
-    int64_t k = 0;
-    for (; k + LANES <= count; k += LANES) store(to + k, load(row + k));
-    for (; k < count; k++) {
-        uint32_t word = (uint32_t)row[k].bits << 16;
-        std::memcpy(to + k, &word, sizeof word);
+// A row as it is multiplied: itself where it can be, else in `to`, which ends with a zero for a pair that is not whole.
+template <class T, class R>
+static inline const R *ready(const T *row, int64_t count, R *to) {
+    if constexpr (std::is_same_v<T, R>) {
+        if (count % 2 == 0) return row;
+        std::memcpy(to, row, count * sizeof(T));
+    } else {
+        int64_t k = 0;
+        for (; k + LANES <= count; k += LANES) store(to + k, load(row + k));
+        for (; k < count; k++) to[k] = wide(row[k]);
     }
+    to[count] = R{};
     return to;
 }
 
-template <class T>
-static void shrink(const Piece &piece, const Step &step, const T *x, int64_t x_stride, float *t, int64_t t_stride) {
-    static thread_local std::vector<float> buffer;
-    buffer.resize(ROWS * piece.depth);
-    const float *rows[ROWS];
+template <class T, class R>
+static void shrink(const Piece &piece, const Step &step, const T *x, int64_t x_stride, R *t, int64_t t_stride) {
+    static thread_local std::vector<R> buffer;
+    buffer.resize(ROWS * (piece.depth + 1));
+    const R *rows[ROWS];
     for (int at = piece.from; at < piece.to; at += ROWS) {
         int count = std::min(ROWS, piece.to - at);
         for (int n = 0; n < count; n++)
-            rows[n] = wide(x + step.rows[at + n] * x_stride, piece.depth, buffer.data() + n * piece.depth);
+            rows[n] = ready(x + step.rows[at + n] * x_stride, piece.depth, buffer.data() + n * (piece.depth + 1));
         blocks(rows, count, piece, [&](int n, int panel, Floats v) {
             store(t + (at + n) * t_stride + piece.output + panel * LANES, v);
         });
     }
 }
 
-template <class T>
-static void expand(const Piece &piece, const Step &step, T *y, int64_t y_stride, const float *t, int64_t t_stride) {
-    const float *rows[ROWS];
+template <class T, class R>
+static void expand(const Piece &piece, const Step &step, T *y, int64_t y_stride, const R *t, int64_t t_stride) {
+    const R *rows[ROWS];
     T *to[ROWS];
     for (int at = piece.from; at < piece.to; at += ROWS) {
         int count = std::min(ROWS, piece.to - at);
@@ -169,7 +217,7 @@ static void expand(const Piece &piece, const Step &step, T *y, int64_t y_stride,
 static const char *cut(std::vector<Piece> &pieces, const char *weights, bool narrow, int from, int to, int depth, int input,
                        int output, int width) {
     int panels = (width + LANES - 1) / LANES;
-    int64_t panel = (int64_t)depth * LANES * (narrow ? sizeof(Bf16) : sizeof(float));
+    int64_t panel = LANES * (narrow ? steps((const Pair *)weights, depth) * sizeof(Pair) : depth * sizeof(float));
     for (int at = from; at < to; at += CHUNK)
         for (int p = 0; p < panels; p += PANELS)
             pieces.push_back({weights + p * panel, narrow, at, std::min(at + CHUNK, to), depth, std::min(PANELS, panels - p), input,
@@ -180,7 +228,7 @@ static const char *cut(std::vector<Piece> &pieces, const char *weights, bool nar
 template <class T>
 static void add(const Layer &layer, const Step &step, T *y, int64_t y_stride, const T *x, int64_t x_stride) {
     static thread_local std::vector<Piece> own_first, own_second;
-    static thread_local std::vector<float> own_t;
+    static thread_local std::vector<Row<T>> own_t;
     std::vector<Piece> &first = own_first, &second = own_second;  // the other threads' are others
     first.clear();
     second.clear();
@@ -203,7 +251,7 @@ static void add(const Layer &layer, const Step &step, T *y, int64_t y_stride, co
     }
     if (first.empty()) return;
     own_t.resize(step.starts[step.groups] * t_stride);
-    float *t = own_t.data();
+    Row<T> *t = own_t.data();
     int64_t ones = first.size(), twos = second.size();
 #ifdef _OPENMP
     int threads = (int)std::min<int64_t>(omp_get_max_threads(), 1 + work / WORTH);
@@ -217,39 +265,45 @@ static void add(const Layer &layer, const Step &step, T *y, int64_t y_stride, co
     }
 }
 
-static inline float wide(float x) { return x; }
-static inline float wide(Bf16 x) {
-    uint32_t word = (uint32_t)x.bits << 16;
-    float f;
-    std::memcpy(&f, &word, sizeof f);
-    return f;
+// A vector of a panel from the rows of (columns, depth) that its lanes are, at one step through the depth.
+template <class U>
+static inline void fill(float *panel, const U *row, int64_t depth, int64_t k, int64_t lane, int64_t count, float scale) {
+    Floats v = load(panel);
+    for (int64_t n = 0; n < count; n++) v[lane + n] = scale * wide(row[n * depth + k]);
+    store(panel, v);
+}
+template <class U>
+static inline void fill(Pair *panel, const U *row, int64_t depth, int64_t k, int64_t lane, int64_t count, float scale) {
+    Two v = weights_for((const float *)nullptr, panel);
+    for (int64_t n = 0; n < count; n++) {
+        v.even[lane + n] = scale * wide(row[n * depth + 2 * k]);
+        v.odd[lane + n] = 2 * k + 1 < depth ? scale * wide(row[n * depth + 2 * k + 1]) : 0;
+    }
+    Words w = rounded(v.even) >> 16 | rounded(v.odd);
+    std::memcpy(panel, &w, sizeof w);
 }
 
 // Columns first .. first + columns of the panels in `to` become the rows of (columns, depth), times `scale`; the others stay.
-template <class T, class U>
-static void lay_out(T *to, const U *from, int64_t first, int64_t columns, int64_t depth, float scale) {
+template <class W, class U>
+static void lay_out(W *to, const U *from, int64_t first, int64_t columns, int64_t depth, float scale) {
+    int64_t length = steps(to, depth);
     for (int64_t column = 0; column < columns;) {
         int64_t lane = (first + column) % LANES, count = std::min(LANES - lane, columns - column);
-        T *panel = to + (first + column) / LANES * LANES * depth;
-        const U *row = from + column * depth;
-        for (int64_t k = 0; k < depth; k++) {
-            Floats v = load(panel + k * LANES);
-            for (int64_t n = 0; n < count; n++) v[lane + n] = scale * wide(row[n * depth + k]);
-            store(panel + k * LANES, v);
-        }
+        W *panel = to + (first + column) / LANES * LANES * length;
+        for (int64_t k = 0; k < length; k++) fill(panel + k * LANES, from + column * depth, depth, k, lane, count, scale);
         column += count;
     }
 }
 
 extern "C" int lanes() { return LANES; }
-#define LAY_OUT(name, T, U)                                                                                                 \
+#define LAY_OUT(name, W, U)                                                                                                 \
     extern "C" void name(void *to, const void *from, int64_t first, int64_t columns, int64_t depth, float scale) {          \
-        lay_out((T *)to, (const U *)from, first, columns, depth, scale);                                                    \
+        lay_out((W *)to, (const U *)from, first, columns, depth, scale);                                                    \
     }
 LAY_OUT(f32_of_f32, float, float)
 LAY_OUT(f32_of_bf16, float, Bf16)
-LAY_OUT(bf16_of_f32, Bf16, float)
-LAY_OUT(bf16_of_bf16, Bf16, Bf16)
+LAY_OUT(bf16_of_f32, Pair, float)
+LAY_OUT(bf16_of_bf16, Pair, Bf16)
 extern "C" void add_bf16(const Layer *layer, const Step *step, void *y, int64_t y_stride, const void *x, int64_t x_stride) {
     add<Bf16>(*layer, *step, (Bf16 *)y, y_stride, (const Bf16 *)x, x_stride);
 }

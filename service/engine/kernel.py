@@ -54,9 +54,13 @@ class Kernel:
     lay_out: dict[tuple[torch.dtype, torch.dtype], LayOut]
 
     def panels(self, parts: Sequence[torch.Tensor], dtype: torch.dtype, scale: float = 1.0) -> torch.Tensor:
-        """The rows of matrices (columns, depth) side by side as panels of (depth, lanes), flat, in `dtype`; zeros fill the last."""
+        """The rows of matrices (columns, depth) side by side as panels of (depth, lanes), flat, in `dtype`; zeros fill the last.
+
+        In bfloat16 two that follow one another in depth lie side by side, and zeros make an odd depth even.
+        """
         columns, depth = sum(map(len, parts)), parts[0].shape[1]
-        made = torch.zeros(-(-columns // self.lanes) * self.lanes * depth, dtype=dtype)
+        length = depth + depth % 2 if dtype == torch.bfloat16 else depth
+        made = torch.zeros(-(-columns // self.lanes) * self.lanes * length, dtype=dtype)
         first = 0
         for part in parts:
             known = part.contiguous() if part.dtype in _NAMES else part.float().contiguous()

@@ -15,8 +15,9 @@ import torch
 
 from service.engine import kernel
 
-# Rows of a run from which two library products beat the kernel.
+# Rows of a run from which two library products beat the kernel, where they ever do (see _library_is_fast).
 LARGE = 96
+_AVX512_LANES = 16
 
 
 @dataclass(frozen=True)
@@ -121,8 +122,9 @@ class Weights:
         panels = None
         if with_panels and native is not None and dtype in native.add:
             kept = torch.bfloat16 if _are_narrow(a, b, scales) else dtype
-            rights = [native.panels([right], kept, scale) for right, scale in zip(b, scales, strict=True)]
-            panels = native.panels(a, kept), torch.cat(rights) if len(rights) > 1 else rights[0]
+            lefts = [_evened(left, dim=0) for left in a]
+            rights = [native.panels([_evened(right, dim=1)], kept, scale) for right, scale in zip(b, scales, strict=True)]
+            panels = native.panels(lefts, kept), torch.cat(rights) if len(rights) > 1 else rights[0]
         return cls(tuple(a), tuple(b), tuple(scales), dtype, panels)
 
 
@@ -130,6 +132,13 @@ def _are_narrow(a: Sequence[torch.Tensor], b: Sequence[torch.Tensor], scales: Se
     """Whether bfloat16 holds all of these, B times its scale, without rounding."""
     parts = [part for part in (*a, *b) if len(part)]
     return all(part.dtype == torch.bfloat16 for part in parts) and all(math.frexp(scale)[0] == 0.5 for scale in scales)
+
+
+def _evened(part: torch.Tensor, dim: int) -> torch.Tensor:
+    """With a zero more along `dim` where its length is odd: the kernel multiplies pairs."""
+    if part.shape[dim] % 2 == 0:
+        return part
+    return torch.cat([part, torch.zeros_like(part.narrow(dim, 0, 1))], dim)
 
 
 def _used(mask: torch.Tensor) -> int:
@@ -158,7 +167,7 @@ class Layer:
         if weights is None or weights.panels is None:
             self._slots[slot] = kernel.Slot(None, None, None, 0)
         else:
-            self._ranks[slot] = ranks = kernel.ints(weights.ranks)
+            self._ranks[slot] = ranks = kernel.ints([rank + rank % 2 for rank in weights.ranks])
             left, right = weights.panels
             narrow = left.dtype == torch.bfloat16
             self._slots[slot] = kernel.Slot(left.data_ptr(), right.data_ptr(), ctypes.addressof(ranks), narrow)
@@ -208,5 +217,6 @@ def add_product(y: torch.Tensor, shrunk: torch.Tensor, b: torch.Tensor, scale: f
 
 @cache
 def _library_is_fast(dtype: torch.dtype) -> bool:
-    """torch emulates bfloat16 products on a processor that has none."""
-    return dtype == torch.float32 or bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
+    """Only float32 without AVX-512: torch emulates bfloat16 there, and with AVX-512 the kernel is as fast with one adapter, twice with eight."""
+    native = kernel.kernel()
+    return dtype == torch.float32 and native is not None and native.lanes < _AVX512_LANES

@@ -159,6 +159,18 @@ def test_a_step_with_more_rows_than_the_layer_is_an_error_not_a_stray_write() ->
         layer.add(torch.zeros(2, 16), torch.ones(2, 16), Step([0, 0, 0]))
 
 
+@pytest.mark.parametrize("dtype", list(CLOSE))
+def test_what_overflows_in_one_slice_leaves_its_neighbours_alone(dtype: torch.dtype) -> None:
+    """Weights in bfloat16 are multiplied in pairs: an odd rank's last has no partner in the next slice."""
+    a = [torch.ones(1, 16).to(dtype), torch.full((1, 16), 3e38).to(dtype)]
+    layer = Layer(1, (16, 16), 16)
+    layer.set(0, Weights.packed(a, [torch.ones(16, 1).to(dtype)] * 2, [1.0, 1.0], dtype))
+    y = torch.zeros(1, 32, dtype=dtype)
+    layer.add(y, torch.full((1, 16), 4.0).to(dtype), Step([0]))
+    assert y[0, :16].tolist() == [64.0] * 16
+    assert y[0, 16:].isinf().all()
+
+
 def test_nan_in_a_row_stays_nan_and_stays_in_its_row() -> None:
     layer = layer_of([torch.ones(1, 1, 16, dtype=torch.bfloat16)], [torch.ones(1, 16, 1, dtype=torch.bfloat16)])
     x = torch.ones(2, 16, dtype=torch.bfloat16)
