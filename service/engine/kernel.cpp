@@ -23,7 +23,8 @@ constexpr int LANES = 16, SUMS = 24;  // SUMS: vectors of sums that the register
 #else
 constexpr int LANES = 8, SUMS = 12;
 #endif
-constexpr int ROWS = 4;               // that share one reading of the weights
+constexpr int ROWS = 4, MORE = 8;     // that share one reading of the weights; MORE where there are few
+constexpr int AHEAD = 8;              // rows between the one that is written and those that are fetched
 constexpr int PANELS = 12, CHUNK = 64; // panels and rows of one piece of work
 constexpr int64_t WORTH = 1 << 17;    // multiplications for which it is worth waking another thread
 
@@ -116,17 +117,25 @@ static inline void multiply(Floats &sum, const Bf16 *row, int64_t k, __m512bh pa
 }
 #endif
 
-// out(n, g, row n . panel g)
+// out(n, g, row n . panel g). Unrolled by order: else the sums are kept in memory, not in registers.
 template <int N, int G, class R, class W, class Out>
 static inline void product(const R *const *rows, int64_t depth, const W *weights, const Out &out) {
-    Floats sums[N][G] = {};
+    Floats sums[N][G];
+#pragma GCC unroll 24
+    for (int n = 0; n < N; n++)
+#pragma GCC unroll 24
+        for (int g = 0; g < G; g++) sums[n][g] = Floats{};
     for (int64_t k = 0; k < depth; k++) {
+#pragma GCC unroll 24
         for (int g = 0; g < G; g++) {
             auto panel = weights_for(rows[0], weights + (g * depth + k) * LANES);
+#pragma GCC unroll 24
             for (int n = 0; n < N; n++) multiply(sums[n][g], rows[n], k, panel);
         }
     }
+#pragma GCC unroll 24
     for (int n = 0; n < N; n++)
+#pragma GCC unroll 24
         for (int g = 0; g < G; g++) out(n, g, sums[n][g]);
 }
 
@@ -148,7 +157,8 @@ static inline void blocks_of(const R *const *rows, int count, const Piece &piece
         case 1: return block<1>(rows, piece, weights, out);
         case 2: return block<2>(rows, piece, weights, out);
         case 3: return block<3>(rows, piece, weights, out);
-        default: block<4>(rows, piece, weights, out);
+        case ROWS: return block<ROWS>(rows, piece, weights, out);
+        default: block<MORE>(rows, piece, weights, out);
     }
 }
 template <class Out>
@@ -159,6 +169,11 @@ static inline void blocks(const float *const *rows, int count, const Piece &piec
 template <class Out>
 static inline void blocks(const Bf16 *const *rows, int count, const Piece &piece, const Out &out) {
     blocks_of(rows, count, piece, (const Pair *)piece.weights, out);
+}
+
+// How many rows go together: more by few panels, for sums that do not wait for one another.
+static inline int together(const Piece &piece, int left) {
+    return left >= MORE && piece.panels * MORE <= SUMS ? MORE : std::min(ROWS, left);
 }
 
 // A row as it is multiplied: itself where it can be, else in `to`, which ends with a zero for a pair that is not whole.
@@ -179,10 +194,10 @@ static inline const R *ready(const T *row, int64_t count, R *to) {
 template <class T, class R>
 static void shrink(const Piece &piece, const Step &step, const T *x, int64_t x_stride, R *t, int64_t t_stride) {
     static thread_local std::vector<R> buffer;
-    buffer.resize(ROWS * (piece.depth + 1));
-    const R *rows[ROWS];
-    for (int at = piece.from; at < piece.to; at += ROWS) {
-        int count = std::min(ROWS, piece.to - at);
+    buffer.resize(MORE * (piece.depth + 1));
+    const R *rows[MORE];
+    for (int at = piece.from, count; at < piece.to; at += count) {
+        count = together(piece, piece.to - at);
         for (int n = 0; n < count; n++)
             rows[n] = ready(x + step.rows[at + n] * x_stride, piece.depth, buffer.data() + n * (piece.depth + 1));
         blocks(rows, count, piece, [&](int n, int panel, Floats v) {
@@ -191,16 +206,27 @@ static void shrink(const Piece &piece, const Step &step, const T *x, int64_t x_s
     }
 }
 
+// Rows are far apart, and no processor guesses that the next ones will be written soon. GCC drops a call of this, as one without effect.
+template <class T>
+static __attribute__((always_inline)) inline void fetch(const Piece &piece, const Step &step, int from, int count, const T *y, int64_t y_stride) {
+    int64_t bytes = std::min(piece.panels * LANES, piece.width) * sizeof(T);
+    for (int at = from; at < std::min(from + count, piece.to); at++) {
+        const char *row = (const char *)(y + step.rows[at] * y_stride + piece.output);
+        for (int64_t byte = 0; byte < bytes; byte += 64) __builtin_prefetch(row + byte, 1);
+    }
+}
+
 template <class T, class R>
 static void expand(const Piece &piece, const Step &step, T *y, int64_t y_stride, const R *t, int64_t t_stride) {
-    const R *rows[ROWS];
-    T *to[ROWS];
-    for (int at = piece.from; at < piece.to; at += ROWS) {
-        int count = std::min(ROWS, piece.to - at);
+    const R *rows[MORE];
+    T *to[MORE];
+    for (int at = piece.from, count; at < piece.to; at += count) {
+        count = together(piece, piece.to - at);
         for (int n = 0; n < count; n++) {
             rows[n] = t + (at + n) * t_stride + piece.input;
             to[n] = y + step.rows[at + n] * y_stride + piece.output;
         }
+        fetch(piece, step, at + AHEAD, count, y, y_stride);
         blocks(rows, count, piece, [&](int n, int panel, Floats v) {
             T *out = to[n] + panel * LANES;
             int left = piece.width - panel * LANES;
