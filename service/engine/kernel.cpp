@@ -2,7 +2,7 @@
 //
 // A decode step gives each adapter a few rows. Library products for each adapter and slice then cost more in calls and
 // copies than in arithmetic; here one call does a whole layer. Both products are the same one: rows times panels of
-// LANES columns that lie one after another, so that weights are read once and in order. Sums are kept in float32.
+// LANES columns, BLOCK of which lie side by side and are read together, so that weights are read once and in order. Sums are kept in float32.
 // Where rows are few, reading the weights is what takes the time: they may be bfloat16 under float32 rows. In bfloat16 two
 // weights that follow one another in depth lie side by side, as the processor's own products of pairs take them.
 #include <algorithm>
@@ -10,9 +10,11 @@
 #include <cstring>
 #include <type_traits>
 #include <vector>
+#ifdef __AVX2__
+#include <immintrin.h>
+#endif
 #if defined(__AVX512F__) && defined(__AVX512BF16__)
 #define HAS_PAIRS  // products of pairs of bfloat16, summed in float32
-#include <immintrin.h>
 #endif
 #ifdef _OPENMP
 #include <omp.h>
@@ -25,7 +27,8 @@ constexpr int LANES = 8, SUMS = 12;
 #endif
 constexpr int ROWS = 4, MORE = 8;     // that share one reading of the weights; MORE where there are few
 constexpr int AHEAD = 8;              // rows between the one that is written and those that are fetched
-constexpr int PANELS = 12, CHUNK = 64; // panels and rows of one piece of work
+constexpr int BLOCK = 6;              // panels side by side
+constexpr int PANELS = 2 * BLOCK, CHUNK = 64; // panels and rows of one piece of work
 constexpr int64_t WORTH = 1 << 17;    // multiplications for which it is worth waking another thread
 
 typedef float Floats __attribute__((vector_size(4 * LANES)));
@@ -52,11 +55,18 @@ static inline Words rounded(Floats v) {  // to the nearest even bfloat16, in the
 }
 
 static inline Floats load(const float *p) { Floats v; std::memcpy(&v, p, sizeof v); return v; }
-static inline Floats load(const Bf16 *p) {
+static inline Words widened(const Bf16 *p) {  // GCC makes five instructions of a conversion that the processor has as one
+#if defined(__AVX512F__)
+    return (Words)_mm512_cvtepu16_epi32(_mm256_loadu_si256((const __m256i *)p));
+#elif defined(__AVX2__)
+    return (Words)_mm256_cvtepu16_epi32(_mm_loadu_si128((const __m128i *)p));
+#else
     Halves h;
     std::memcpy(&h, p, sizeof h);
-    return (Floats)(__builtin_convertvector(h, Words) << 16);
+    return __builtin_convertvector(h, Words);
+#endif
 }
+static inline Floats load(const Bf16 *p) { return (Floats)(widened(p) << 16); }
 static inline void store(float *p, Floats v) { std::memcpy(p, &v, sizeof v); }
 static inline void store(Bf16 *p, Floats v) {
 #ifdef HAS_PAIRS
@@ -68,10 +78,10 @@ static inline void store(Bf16 *p, Floats v) {
 }
 
 struct Slot {
-    const void *a;         // panels of (in, LANES) that hold the sum of ranks; null where the adapter does not touch the layer
-    const void *b;         // slice by slice, panels of (rank, LANES) that hold its width
+    const void *a;         // blocks of (in, BLOCK panels, LANES) that hold the sum of ranks; null where the adapter does not touch the layer
+    const void *b;         // slice by slice, blocks of (rank, BLOCK panels, LANES) that hold its width; the last block has fewer panels
     const int32_t *ranks;  // of each slice, even
-    int32_t narrow;        // whether both are bfloat16, in panels of (half the depth, LANES) pairs; else float32. Under bfloat16 rows they are
+    int32_t narrow;        // whether both are bfloat16, in pairs at half the depth; else float32. Under bfloat16 rows they are
 };
 struct Layer {
     const Slot *slots;
@@ -117,9 +127,10 @@ static inline void multiply(Floats &sum, const Bf16 *row, int64_t k, __m512bh pa
 }
 #endif
 
-// out(n, g, row n . panel g). Unrolled by order: else the sums are kept in memory, not in registers.
+// out(n, g, row n . panel g) of panels; `stride` from step to step. Unrolled by order, and a function of its own: else GCC keeps
+// sums in memory, or shuffles them between registers.
 template <int N, int G, class R, class W, class Out>
-static inline void product(const R *const *rows, int64_t depth, const W *weights, const Out &out) {
+static __attribute__((noinline)) void product(const R *const *rows, int64_t depth, const W *weights, int64_t stride, const Out &out) {
     Floats sums[N][G];
 #pragma GCC unroll 24
     for (int n = 0; n < N; n++)
@@ -128,7 +139,7 @@ static inline void product(const R *const *rows, int64_t depth, const W *weights
     for (int64_t k = 0; k < depth; k++) {
 #pragma GCC unroll 24
         for (int g = 0; g < G; g++) {
-            auto panel = weights_for(rows[0], weights + (g * depth + k) * LANES);
+            auto panel = weights_for(rows[0], weights + k * stride + g * LANES);
 #pragma GCC unroll 24
             for (int n = 0; n < N; n++) multiply(sums[n][g], rows[n], k, panel);
         }
@@ -139,17 +150,24 @@ static inline void product(const R *const *rows, int64_t depth, const W *weights
         for (int g = 0; g < G; g++) out(n, g, sums[n][g]);
 }
 
-// G panels at a time, what is left by fewer
+// As many of `left` panels as there are, at most G; how many that was
 template <int N, int G, class R, class W, class Out>
-static inline void across(const R *const *rows, int64_t depth, const W *weights, int panels, const Out &out, int done = 0) {
-    for (; done + G <= panels; done += G)
-        product<N, G>(rows, depth, weights + done * depth * LANES, [&](int n, int g, Floats v) { out(n, done + g, v); });
+static inline int part(const R *const *rows, int64_t depth, const W *weights, int64_t stride, int left, const Out &out) {
     if constexpr (G > 1)
-        if (done < panels) across<N, G / 2>(rows, depth, weights, panels, out, done);
+        if (left < G) return part<N, G - 1>(rows, depth, weights, stride, left, out);
+    product<N, G>(rows, depth, weights, stride, out);
+    return G;
 }
 template <int N, class R, class W, class Out>
 static inline void block(const R *const *rows, const Piece &piece, const W *weights, const Out &out) {
-    across<N, std::min(PANELS, SUMS / N)>(rows, steps(weights, piece.depth), weights, piece.panels, out);
+    int64_t depth = steps(weights, piece.depth);
+    for (int first = 0; first < piece.panels; first += BLOCK) {
+        int side = std::min(BLOCK, piece.panels - first);
+        const W *start = weights + first * depth * LANES;
+        for (int at = 0; at < side;)
+            at += part<N, std::min(BLOCK, SUMS / N)>(rows, depth, start + at * LANES, side * LANES, side - at,
+                                                     [&](int n, int g, Floats v) { out(n, first + at + g, v); });
+    }
 }
 template <class R, class W, class Out>
 static inline void blocks_of(const R *const *rows, int count, const Piece &piece, const W *weights, const Out &out) {
@@ -309,22 +327,24 @@ static inline void fill(Pair *panel, const U *row, int64_t depth, int64_t k, int
     std::memcpy(panel, &w, sizeof w);
 }
 
-// Columns first .. first + columns of the panels in `to` become the rows of (columns, depth), times `scale`; the others stay.
+// Columns first .. first + columns of the panels in `to`, which hold `all`, become the rows of (columns, depth), times `scale`.
 template <class W, class U>
-static void lay_out(W *to, const U *from, int64_t first, int64_t columns, int64_t depth, float scale) {
-    int64_t length = steps(to, depth);
+static void lay_out(W *to, const U *from, int64_t all, int64_t first, int64_t columns, int64_t depth, float scale) {
+    int64_t length = steps(to, depth), panels = (all + LANES - 1) / LANES;
     for (int64_t column = 0; column < columns;) {
-        int64_t lane = (first + column) % LANES, count = std::min(LANES - lane, columns - column);
-        W *panel = to + (first + column) / LANES * LANES * length;
-        for (int64_t k = 0; k < length; k++) fill(panel + k * LANES, from + column * depth, depth, k, lane, count, scale);
+        int64_t panel = (first + column) / LANES, lane = (first + column) % LANES, count = std::min(LANES - lane, columns - column);
+        int64_t start = panel / BLOCK * BLOCK, side = std::min<int64_t>(BLOCK, panels - start);
+        W *at = to + (start * length + panel - start) * LANES;
+        for (int64_t k = 0; k < length; k++) fill(at + k * side * LANES, from + column * depth, depth, k, lane, count, scale);
         column += count;
     }
 }
 
 extern "C" int lanes() { return LANES; }
-#define LAY_OUT(name, W, U)                                                                                                 \
-    extern "C" void name(void *to, const void *from, int64_t first, int64_t columns, int64_t depth, float scale) {          \
-        lay_out((W *)to, (const U *)from, first, columns, depth, scale);                                                    \
+extern "C" int block() { return BLOCK; }
+#define LAY_OUT(name, W, U)                                                                                                     \
+    extern "C" void name(void *to, const void *from, int64_t all, int64_t first, int64_t columns, int64_t depth, float scale) { \
+        lay_out((W *)to, (const U *)from, all, first, columns, depth, scale);                                                   \
     }
 LAY_OUT(f32_of_f32, float, float)
 LAY_OUT(f32_of_bf16, float, Bf16)

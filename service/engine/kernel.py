@@ -40,23 +40,25 @@ class Step(ctypes.Structure):
 
 # (layer, step, y, y's row stride, x, x's row stride), addresses and strides in elements
 Add = Callable[[int, int, int, int, int, int], None]
-# (to, from, first column, columns, depth, scale)
-LayOut = Callable[[int, int, int, int, int, float], None]
+# (to, from, columns of all, first column, columns, depth, scale)
+LayOut = Callable[[int, int, int, int, int, int, float], None]
 _NAMES = {torch.float32: "f32", torch.bfloat16: "bf16"}
 
 
 @dataclass(frozen=True)
 class Kernel:
-    """The loaded library: the columns of a panel, the product by dtype, and the layout by dtypes (wanted, stored)."""
+    """The loaded library: the columns of a panel, the panels of a block, the product by dtype, and the layout by dtypes (wanted, stored)."""
 
     lanes: int
+    block: int
     add: dict[torch.dtype, Add]
     lay_out: dict[tuple[torch.dtype, torch.dtype], LayOut]
 
     def panels(self, parts: Sequence[torch.Tensor], dtype: torch.dtype, scale: float = 1.0) -> torch.Tensor:
-        """The rows of matrices (columns, depth) side by side as panels of (depth, lanes), flat, in `dtype`; zeros fill the last.
+        """The rows of matrices (columns, depth) side by side as blocks of (depth, panels, lanes), flat, in `dtype`.
 
-        In bfloat16 two that follow one another in depth lie side by side, and zeros make an odd depth even.
+        The last block has fewer panels, and zeros fill its last. In bfloat16 two that follow one another in depth lie
+        side by side, and zeros make an odd depth even.
         """
         columns, depth = sum(map(len, parts)), parts[0].shape[1]
         length = depth + depth % 2 if dtype == torch.bfloat16 else depth
@@ -64,7 +66,7 @@ class Kernel:
         first = 0
         for part in parts:
             known = part.contiguous() if part.dtype in _NAMES else part.float().contiguous()
-            self.lay_out[dtype, known.dtype](made.data_ptr(), known.data_ptr(), first, len(part), depth, scale)
+            self.lay_out[dtype, known.dtype](made.data_ptr(), known.data_ptr(), columns, first, len(part), depth, scale)
             first += len(part)
         return made
 
@@ -93,9 +95,9 @@ def kernel() -> Kernel | None:
     for dtype, name in _NAMES.items():
         add[dtype] = _declared(library[f"add_{name}"], address, address, address, number, address, number)
         for stored, of in _NAMES.items():
-            declared = _declared(library[f"{name}_of_{of}"], address, address, number, number, number, ctypes.c_float)
+            declared = _declared(library[f"{name}_of_{of}"], address, address, number, number, number, number, ctypes.c_float)
             lay_out[dtype, stored] = declared
-    return Kernel(library.lanes(), add, lay_out)
+    return Kernel(library.lanes(), library.block(), add, lay_out)
 
 
 def _declared(function: Any, *arguments: Any) -> Any:

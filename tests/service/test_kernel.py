@@ -49,15 +49,19 @@ def test_without_a_compiler_it_warns_and_goes_on(
 
 @pytest.mark.parametrize("stored", [torch.float32, torch.bfloat16, torch.float16])
 @pytest.mark.parametrize("wanted", [torch.float32, torch.bfloat16])
-def test_panels_lie_one_after_another(stored: torch.dtype, wanted: torch.dtype) -> None:
+def test_panels_lie_side_by_side_in_blocks(stored: torch.dtype, wanted: torch.dtype) -> None:
     made = kernel.kernel()
     assert made is not None
     torch.manual_seed(0)
-    parts = [torch.randn(count, 3).to(stored) for count in (2, 0, made.lanes, 1)]
+    wide = made.lanes * made.block
+    parts = [torch.randn(count, 3).to(stored) for count in (2, 0, wide, 1)]
     flat = made.panels(parts, wanted, 0.7)
-    columns = torch.cat([torch.cat(parts).float() * 0.7, torch.zeros(2 * made.lanes - 3 - made.lanes, 3)]).to(wanted)
-    if wanted == torch.bfloat16:  # in pairs along an even depth
-        columns = torch.cat([columns, torch.zeros(2 * made.lanes, 1, dtype=wanted)], dim=1)
-        flat = flat.view(2, 2, made.lanes, 2).transpose(2, 3)
-    for number, panel in enumerate(flat.reshape(2, -1, made.lanes)):
-        assert torch.equal(panel, columns[number * made.lanes : (number + 1) * made.lanes].t())
+    columns = torch.cat([torch.cat(parts).float() * 0.7, torch.zeros(made.lanes - 3, 3)]).to(wanted)
+    assert flat.numel() == len(columns) * (4 if wanted == torch.bfloat16 else 3)
+    start = 0
+    for block in (columns[:wide], columns[wide:]):  # the second has one panel
+        depth = block.t()
+        if wanted == torch.bfloat16:  # in pairs along an even depth
+            depth = torch.cat([depth, torch.zeros(1, len(block), dtype=wanted)]).view(2, 2, -1).transpose(1, 2)
+        assert torch.equal(flat[start : start + depth.numel()], depth.reshape(-1))
+        start += depth.numel()
