@@ -29,6 +29,7 @@ constexpr int ROWS = 4, MORE = 8;     // that share one reading of the weights; 
 constexpr int AHEAD = 8;              // rows between the one that is written and those that are fetched
 constexpr int BLOCK = 6;              // panels side by side
 constexpr int PANELS = 2 * BLOCK, CHUNK = 64; // panels and rows of one piece of work
+constexpr int WAVE = 256;              // rows that are dealt with before the next ones
 constexpr int64_t WORTH = 1 << 17;    // multiplications for which it is worth waking another thread
 
 typedef float Floats __attribute__((vector_size(4 * LANES)));
@@ -269,43 +270,76 @@ static const char *cut(std::vector<Piece> &pieces, const char *weights, bool nar
     return weights + panels * panel;
 }
 
-template <class T>
-static void add(const Layer &layer, const Step &step, T *y, int64_t y_stride, const T *x, int64_t x_stride) {
-    static thread_local std::vector<Piece> own_first, own_second;
-    static thread_local std::vector<Row<T>> own_t;
-    std::vector<Piece> &first = own_first, &second = own_second;  // the other threads' are others
-    first.clear();
-    second.clear();
-    int64_t t_stride = 0, work = 0, out = 0;
+// Rows that go through both products before the next ones do, while what is between the two is still at hand.
+struct Wave {
+    int32_t from;           // in the step's rows
+    int64_t first, second;  // where its pieces end
+};
+struct Plan {
+    std::vector<Piece> first, second;
+    std::vector<Wave> waves;
+    int64_t rows, stride, work;  // of what is between the products; multiplications
+};
+
+static void plan(Plan &made, const Layer &layer, const Step &step) {
+    made.first.clear();
+    made.second.clear();
+    made.waves.clear();
+    made.rows = made.stride = made.work = 0;
+    int64_t out = 0;
     for (int i = 0; i < layer.slices; i++) out += layer.widths[i];
+    int open = 0;  // rows that the last wave has room for
     for (int g = 0; g < step.groups; g++) {
         const Slot &slot = layer.slots[step.slots[g]];
         if (!slot.a) continue;
-        int from = step.starts[g], to = step.starts[g + 1], rank = 0, column = 0;
-        const char *b = (const char *)slot.b;
-        for (int i = 0; i < layer.slices; i++) {
-            int own = slot.ranks[i], width = layer.widths[i];
-            if (own) b = cut(second, b, slot.narrow, from, to, own, rank, column, width);
-            rank += own;
-            column += width;
+        for (int from = step.starts[g], to; from < step.starts[g + 1]; from = to) {
+            if (!open) {
+                made.waves.push_back({from, 0, 0});
+                open = WAVE;
+            }
+            to = std::min(from + open, step.starts[g + 1]);
+            open -= to - from;
+            int rank = 0, column = 0;
+            const char *b = (const char *)slot.b;
+            for (int i = 0; i < layer.slices; i++) {
+                int own = slot.ranks[i], width = layer.widths[i];
+                if (own) b = cut(made.second, b, slot.narrow, from, to, own, rank, column, width);
+                rank += own;
+                column += width;
+            }
+            cut(made.first, (const char *)slot.a, slot.narrow, from, to, layer.in, 0, 0, rank);
+            Wave &wave = made.waves.back();
+            wave.first = made.first.size(), wave.second = made.second.size();
+            made.rows = std::max<int64_t>(made.rows, to - wave.from);
+            made.stride = std::max<int64_t>(made.stride, (rank + LANES - 1) / LANES * LANES);
+            made.work += (int64_t)(to - from) * rank * (layer.in + out / layer.slices);
         }
-        cut(first, (const char *)slot.a, slot.narrow, from, to, layer.in, 0, 0, rank);
-        t_stride = std::max<int64_t>(t_stride, (rank + LANES - 1) / LANES * LANES);
-        work += (int64_t)(to - from) * rank * (layer.in + out / layer.slices);
     }
-    if (first.empty()) return;
-    own_t.resize(step.starts[step.groups] * t_stride);
+}
+
+template <class T>
+static void add(const Layer &layer, const Step &step, T *y, int64_t y_stride, const T *x, int64_t x_stride) {
+    static thread_local Plan own;
+    static thread_local std::vector<Row<T>> own_t;
+    const Plan &made = own;  // the other threads' are others
+    plan(own, layer, step);
+    if (made.waves.empty()) return;
+    own_t.resize(made.rows * made.stride);
     Row<T> *t = own_t.data();
-    int64_t ones = first.size(), twos = second.size();
 #ifdef _OPENMP
-    int threads = (int)std::min<int64_t>(omp_get_max_threads(), 1 + work / WORTH);
+    int threads = (int)std::min<int64_t>(omp_get_max_threads(), 1 + made.work / WORTH);
 #pragma omp parallel num_threads(threads)
 #endif
     {
+        int64_t one = 0, two = 0;
+        for (const Wave &wave : made.waves) {
+            Row<T> *between = t - wave.from * made.stride;
 #pragma omp for schedule(dynamic)
-        for (int64_t i = 0; i < ones; i++) shrink(first[i], step, x, x_stride, t, t_stride);
+            for (int64_t i = one; i < wave.first; i++) shrink(made.first[i], step, x, x_stride, between, made.stride);
 #pragma omp for schedule(dynamic)
-        for (int64_t i = 0; i < twos; i++) expand(second[i], step, y, y_stride, t, t_stride);
+            for (int64_t i = two; i < wave.second; i++) expand(made.second[i], step, y, y_stride, between, made.stride);
+            one = wave.first, two = wave.second;
+        }
     }
 }
 
