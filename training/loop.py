@@ -17,6 +17,7 @@ from transformers.integrations import TensorBoardCallback
 
 from training.config import TrainConfig
 from training.data import IGNORED, Collator, Example
+from training.parts import OVERHEAD_ELSEWHERE, OVERHEAD_ON_CPU, parts
 from training.precision import compute_dtype
 
 # Settings of architectures that do more to the head's output than multiply by its weight.
@@ -39,7 +40,16 @@ class CompletionTrainer(Trainer):
 
 
 def label_loss(model: Any, inputs: dict[str, torch.Tensor]) -> torch.Tensor:
-    """Mean cross-entropy in nats a label; `inputs` are (rows, length) each."""
+    """Mean cross-entropy in nats a label; `inputs` are (rows, length) each, padded on the right, and go through in `parts`."""
+    lengths: list[int] = inputs["attention_mask"].sum(dim=1).tolist()
+    found = parts(lengths, OVERHEAD_ON_CPU if inputs["input_ids"].device.type == "cpu" else OVERHEAD_ELSEWHERE)
+    cut = ({name: tensor[rows, : lengths[rows[0]]] for name, tensor in inputs.items()} for rows in found)
+    summed = [_summed_loss(model, part) for part in cut]
+    return torch.stack([loss for loss, _ in summed]).sum() / sum(labels for _, labels in summed)
+
+
+def _summed_loss(model: Any, inputs: dict[str, torch.Tensor]) -> tuple[torch.Tensor, int]:
+    """Cross-entropy in nats, and of how many labels."""
     causal = model.get_base_model() if hasattr(model, "get_base_model") else model
     target = inputs["labels"][:, 1:]
     kept = target != IGNORED
@@ -49,7 +59,7 @@ def label_loss(model: Any, inputs: dict[str, torch.Tensor]) -> torch.Tensor:
     else:
         hidden = causal.base_model(**seen).last_hidden_state
         logits = causal.get_output_embeddings()(hidden[:, :-1][kept])
-    return torch.nn.functional.cross_entropy(logits.float(), target[kept])
+    return torch.nn.functional.cross_entropy(logits.float(), target[kept], reduction="sum"), len(logits)
 
 
 class Curves(TrainerCallback):
@@ -113,7 +123,7 @@ def stopping_at_interrupt(curves: Curves) -> Iterator[None]:
 def build_trainer(
     config: TrainConfig, model: Any, out: Path, train: list[Example], valid: list[Example], pad_id: int, curves: Curves
 ) -> CompletionTrainer:
-    """The trainer of a run: AdamW, rows grouped by length, the checkpoint of the lowest validation loss kept."""
+    """The trainer of a run: AdamW, the checkpoint of the lowest validation loss kept."""
     steps = config.max_steps or max(1, round(config.epochs * len(train) / config.batch_size))
     every = max(1, steps // config.evals)
     arguments = TrainingArguments(
@@ -125,7 +135,6 @@ def build_trainer(
         lr_scheduler_type=config.schedule,
         warmup_steps=round(config.warmup * steps),
         weight_decay=config.weight_decay,
-        train_sampling_strategy="group_by_length",
         bf16=compute_dtype(config.dtype) == torch.bfloat16,
         use_cpu=not torch.cuda.is_available(),
         seed=config.seed,
