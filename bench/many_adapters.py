@@ -272,7 +272,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=10)
     parser.add_argument("--churn-rounds", type=int, default=4)
     parser.add_argument("--churn-seconds", type=float, default=6.0)
-    parser.add_argument("--max-resident", type=int, default=256)
+    parser.add_argument("--max-resident", type=int, default=512)
     parser.add_argument("--max-slots", type=int, default=64)
     parser.add_argument("--folder", type=Path, default=Path(tempfile.gettempdir()) / "patchbay-bench", help="for what is made")
     parser.add_argument("--out", type=Path, help="every figure, as JSON")

@@ -65,7 +65,7 @@ def _matrices(runner: Any) -> list[torch.Tensor]:
             for part in (lora.lora_a, lora.lora_b):
                 found += [tensor for tensor in (part if isinstance(part, list) else [part]) if tensor is not None]
         for weights in getattr(adapter, "laid_out", {}).values():
-            found += [*weights.a, *weights.b, *(weights.panels or ())] if weights is not None else []
+            found += weights.tensors if weights is not None else []
     return found
 
 

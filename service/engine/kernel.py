@@ -61,14 +61,29 @@ class Kernel:
         side by side, and zeros make an odd depth even.
         """
         columns, depth = sum(map(len, parts)), parts[0].shape[1]
-        length = depth + depth % 2 if dtype == torch.bfloat16 else depth
-        made = torch.zeros(-(-columns // self.lanes) * self.lanes * length, dtype=dtype)
+        made = torch.zeros(self.size(columns, depth, dtype), dtype=dtype)
         first = 0
         for part in parts:
             known = part.contiguous() if part.dtype in _NAMES else part.float().contiguous()
             self.lay_out[dtype, known.dtype](made.data_ptr(), known.data_ptr(), columns, first, len(part), depth, scale)
             first += len(part)
         return made
+
+    def size(self, columns: int, depth: int, dtype: torch.dtype) -> int:
+        """Numbers in the panels of a matrix (columns, depth)."""
+        return -(-columns // self.lanes) * self.lanes * _length(depth, dtype)
+
+    def matrix(self, panels: torch.Tensor, columns: int, depth: int) -> torch.Tensor:
+        """The matrix (columns, depth) that panels were made of, scaled as it was then."""
+        length = _length(depth, panels.dtype)
+        pair = 2 if panels.dtype == torch.bfloat16 else 1
+        blocks = torch.split(panels, max(1, self.block * self.lanes * length))
+        rows = [block.view(length // pair, -1, pair).transpose(0, 1).reshape(-1, length) for block in blocks if length]
+        return torch.cat(rows)[:columns, :depth] if rows else panels.new_empty(columns, 0)
+
+
+def _length(depth: int, dtype: torch.dtype) -> int:
+    return depth + depth % 2 if dtype == torch.bfloat16 else depth
 
 
 def ints(values: Sequence[int]) -> ctypes.Array[ctypes.c_int32]:

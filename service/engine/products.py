@@ -10,6 +10,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache, cached_property
+from typing import NamedTuple
 
 import torch
 
@@ -78,33 +79,36 @@ class Step:
         return Groups(self.runs)
 
 
-@dataclass(frozen=True)
-class Weights:
-    """One adapter in one layer, slice by slice, without what is padding: its own rank.
-
-    a: (rank, in) and b: (width, rank) of each slice, as stored; scales: what each slice's product is multiplied by;
-    panels: the same as the kernel reads it, scaled; None where it does not come to that. They are in the dtype of the products,
-    or in bfloat16 where it holds the stored values exactly: reading them is most of what a step's few rows cost.
-    """
+class Matrices(NamedTuple):
+    """An adapter in one layer as plain matrices: A (rank, in) and B (width, rank) of each slice, and the scale of each one's product."""
 
     a: tuple[torch.Tensor, ...]
     b: tuple[torch.Tensor, ...]
     scales: tuple[float, ...]
+
+
+@dataclass(frozen=True)
+class Weights:
+    """One adapter in one layer, slice by slice, without what is padding: its own rank.
+
+    ranks: of each slice, 0 where the adapter leaves it out; dtype: that of the products.
+    panels: A, and B times its scale, as the kernel reads them; None where it does not come to that. In the dtype of the products,
+    or in bfloat16 where it holds the stored values exactly: reading them is most of what a step's few rows cost.
+    stored: as they came; None where the kernel does all products that are to be expected.
+    """
+
+    ranks: tuple[int, ...]
     dtype: torch.dtype
     panels: tuple[torch.Tensor, torch.Tensor] | None
-
-    @property
-    def ranks(self) -> tuple[int, ...]:
-        """Of each slice; 0 where the adapter leaves it out."""
-        return tuple(len(left) for left in self.a)
+    stored: Matrices | None
 
     @classmethod
-    def of(cls, a: Sequence[torch.Tensor], b: Sequence[torch.Tensor]) -> "Weights | None":
+    def of(cls, a: Sequence[torch.Tensor], b: Sequence[torch.Tensor], with_panels: bool = True) -> "Weights | None":
         """From each slice's A (r, in) and B (width, r), padded with zeros to r; None when the product is zero."""
         ranks = [_used(left.any(dim=1) & right.any(dim=0)) for left, right in zip(a, b, strict=True)]
         kept_a = [left[:rank].clone() for left, rank in zip(a, ranks, strict=True)]
         kept_b = [right[:, :rank].contiguous() for right, rank in zip(b, ranks, strict=True)]
-        return cls.packed(kept_a, kept_b, [1.0] * len(ranks), a[0].dtype)
+        return cls.packed(kept_a, kept_b, [1.0] * len(ranks), a[0].dtype, with_panels)
 
     @classmethod
     def packed(
@@ -125,7 +129,30 @@ class Weights:
             lefts = [_evened(left, dim=0) for left in a]
             rights = [native.panels([_evened(right, dim=1)], kept, scale) for right, scale in zip(b, scales, strict=True)]
             panels = native.panels(lefts, kept), torch.cat(rights) if len(rights) > 1 else rights[0]
-        return cls(tuple(a), tuple(b), tuple(scales), dtype, panels)
+        stored = Matrices(tuple(a), tuple(b), tuple(scales)) if panels is None or _library_is_fast(dtype) else None
+        return cls(tuple(map(len, a)), dtype, panels, stored)
+
+    @property
+    def evened(self) -> list[int]:
+        """The ranks as they are in panels."""
+        return [rank + rank % 2 for rank in self.ranks]
+
+    @property
+    def tensors(self) -> list[torch.Tensor]:
+        """All that is held."""
+        return [*(self.panels or ()), *(self.stored.a + self.stored.b if self.stored else ())]
+
+    def matrices(self, widths: Sequence[int], width_in: int) -> Matrices:
+        """As plain matrices, for a layer of this shape; taken out of the panels where nothing else is held."""
+        if self.stored is not None:
+            return self.stored
+        native = kernel.kernel()
+        if self.panels is None or native is None:
+            raise ValueError("these weights are held neither as they came nor in panels")
+        a = native.matrix(self.panels[0], sum(self.evened), width_in)
+        sizes = [native.size(width, rank, self.panels[1].dtype) for width, rank in zip(widths, self.evened, strict=True)]
+        parts = zip(torch.split(self.panels[1], sizes), widths, self.evened, strict=True)
+        return Matrices(torch.split(a, self.evened), tuple(native.matrix(*part) for part in parts), (1.0,) * len(self.ranks))
 
 
 def _are_narrow(a: Sequence[torch.Tensor], b: Sequence[torch.Tensor], scales: Sequence[float]) -> bool:
@@ -167,7 +194,7 @@ class Layer:
         if weights is None or weights.panels is None:
             self._slots[slot] = kernel.Slot(None, None, None, 0)
         else:
-            self._ranks[slot] = ranks = kernel.ints([rank + rank % 2 for rank in weights.ranks])
+            self._ranks[slot] = ranks = kernel.ints(weights.evened)
             left, right = weights.panels
             narrow = left.dtype == torch.bfloat16
             self._slots[slot] = kernel.Slot(left.data_ptr(), right.data_ptr(), ctypes.addressof(ranks), narrow)
@@ -197,10 +224,10 @@ class Layer:
             weights = self.weights[run.slot]
             if weights is None:
                 continue
-            left = torch.cat(weights.a).to(weights.dtype)
-            shrunk = torch.mm(x[run.rows].to(weights.dtype), left.t())
+            a, bs, scales = weights.matrices(self.widths, self.width_in)
+            shrunk = torch.mm(x[run.rows].to(weights.dtype), torch.cat(a).to(weights.dtype).t())
             start = first = 0
-            for width, rank, b, scale in zip(self.widths, weights.ranks, weights.b, weights.scales, strict=True):
+            for width, rank, b, scale in zip(self.widths, map(len, a), bs, scales, strict=True):
                 if rank:
                     part = shrunk[:, first : first + rank]
                     add_product(y[run.rows, start : start + width], part, b.to(weights.dtype), scale)

@@ -120,7 +120,7 @@ def lay_out(module: Any, slot: int) -> None:
     a, b = module.lora_a_stacked, module.lora_b_stacked
     stacks_a, stacks_b = (a, b) if isinstance(a, tuple) else ((a,), (b,))
     lefts = [stack[slot].t() if stack.ndim == 3 else stack[slot, 0] for stack in stacks_a]
-    layer.set(slot, Weights.of(lefts, [stack[slot, 0] for stack in stacks_b]))
+    layer.set(slot, Weights.of(lefts, [stack[slot, 0] for stack in stacks_b], with_panels=layer.width_in > 0))
 
 
 def embed(self: Any, x: torch.Tensor) -> torch.Tensor:
@@ -143,7 +143,8 @@ def _lora_embedding(y: torch.Tensor, ids: torch.Tensor, stacked: torch.Tensor) -
     for run in layer.wrapper.tokens.runs:
         weights = layer.weights[run.slot]
         if weights is not None:
-            add_product(y[run.rows], weights.a[0].t()[ids[run.rows]], weights.b[0], weights.scales[0])
+            (a,), (b,), (scale,) = weights.matrices(layer.widths, layer.width_in)
+            add_product(y[run.rows], a.t()[ids[run.rows]], b, scale)
 
 
 def _lora_shrink(y: list[torch.Tensor], x: torch.Tensor, stacks: list[torch.Tensor], scale: float) -> None:

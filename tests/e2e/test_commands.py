@@ -6,6 +6,7 @@ import socket
 import subprocess
 import time
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -127,3 +128,37 @@ def test_full_training_writes_a_base(samples: Path, tmp_path: Path) -> None:
     )
     assert scored.returncode == 0, scored.stderr
     assert json.loads(scored.stdout)["scores"]["perplexity"]["value"] > 1
+
+
+def test_dora_is_served_as_the_base_it_was_merged_into(samples: Path, tmp_path: Path) -> None:
+    """And serves its own task: what it says is what PEFT's DoRA said in training's evaluation."""
+    trained = _trained("dora", samples, tmp_path / "run")
+    rows = samples / "route" / "test.jsonl"
+    scored = patchbay(
+        "evaluate", "--base", tmp_path / "run" / "model", "--data", rows, "--metric", "perplexity", "--limit", 20, "--json"
+    )
+    here = json.loads(scored.stdout)["scores"]["perplexity"]["value"]
+    process = Process(tmp_path / "home", "--base", str(tmp_path / "run" / "model")).ready()
+    try:
+        given = [json.loads(line) for line in rows.read_text().splitlines()[:20]]
+        evaluation = process.client.evaluate({"model": "model", "rows": given, "metrics": ["perplexity"]})
+    finally:
+        process.stop()
+    assert trained["serve_as"] == "base"
+    assert evaluation["scores"]["perplexity"]["value"] == pytest.approx(here, rel=0.03)
+
+
+@pytest.mark.parametrize("method", ["qlora-4bit", "qlora-8bit"])
+def test_what_qlora_trained_is_served_on_the_original_base(method: str, service: Process, samples: Path, tmp_path: Path) -> None:
+    _trained(method, samples, tmp_path / "run")
+    made = service.client.push(tmp_path / "run", method)
+    assert made["status"] == "verified"
+    assert made["probe"]["mean_difference"] < 0.05 < made["probe"]["effect"]
+    service.client.call("DELETE", f"/v1/adapters/{method}")
+
+
+def _trained(method: str, samples: Path, out: Path) -> dict[str, Any]:
+    done = patchbay("train", "--method", method, "--data", samples / "route", "--out", out, "--max-steps", 20, "--evals", 1)
+    assert done.returncode == 0, done.stderr[-2000:]
+    record: dict[str, Any] = json.loads((out / "run.json").read_text())
+    return record

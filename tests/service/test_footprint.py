@@ -16,5 +16,7 @@ def test_a_laid_out_adapter_is_counted_whole_and_once() -> None:
         lora_manager=SimpleNamespace(_adapter_manager=SimpleNamespace(_registered_adapters=SimpleNamespace(cache={1: held})))
     )
     panels = sum(part.numel() for part in weights.panels or ())
-    assert _bytes(_matrices(runner)) == 4 * (2 * 32 + 64 * 2 + panels)
+    stored = 2 * 32 + 64 * 2 if weights.stored is not None else 0
+    assert panels + stored >= 2 * 32 + 64 * 2
+    assert _bytes(_matrices(runner)) == 4 * (stored + panels)
     assert _matrices(SimpleNamespace()) == []

@@ -65,7 +65,7 @@ def test_the_kernel_and_the_library_agree(monkeypatch: pytest.MonkeyPatch) -> No
     with_kernel, without = torch.zeros(20, 64), torch.zeros(20, 64)
     layer = layer_of(a, b)
     layer.add(with_kernel, x, Step(slots))
-    monkeypatch.setattr(kernel, "kernel", lambda: None)
+    monkeypatch.setattr(Layer, "_kernel", lambda *_: None)
     layer.add(without, x, Step(slots))
     torch.testing.assert_close(with_kernel, without, rtol=1e-5, atol=1e-5)
 
@@ -86,6 +86,24 @@ def test_long_runs_are_right_by_the_library_and_by_the_kernel(
         update = [x[rows].float() @ left[slot].float().t() @ right[slot].float().t() for left, right in zip(a, b, strict=True)]
         torch.testing.assert_close(y[rows].float(), torch.cat(update, dim=1), **CLOSE[dtype])
     assert not y[LARGE + 1].any()
+
+
+@pytest.mark.parametrize("dtype", list(CLOSE))
+def test_what_is_held_in_panels_alone_comes_out_of_them_whole(dtype: torch.dtype, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Odd ranks, an odd width, more panels than a block holds, a slice left out."""
+    monkeypatch.setattr(products, "_library_is_fast", lambda dtype: False)
+    torch.manual_seed(0)
+    a = [torch.randn(rank, 33).to(dtype) for rank in (5, 0, 130)]
+    b = [torch.randn(width, len(left)).to(dtype) for width, left in zip((70, 9, 250), a, strict=True)]
+    made = Weights.packed(a, b, [2.0, 1.0, 0.5], dtype)
+    assert made is not None
+    found = made.matrices((70, 9, 250), 33)
+    for left, right, scale, mine, theirs in zip(a, b, (2.0, 1.0, 0.5), found.a, found.b, strict=True):
+        assert torch.equal(mine[: len(left)], left)
+        assert torch.equal(theirs[:, : len(left)], right * scale)
+        assert not mine[len(left) :].any()
+    if kernel.kernel() is not None:
+        assert made.stored is None
 
 
 def test_rows_of_another_dtype_than_the_weights_are_added_too() -> None:
