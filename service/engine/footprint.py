@@ -45,14 +45,23 @@ def _bytes(tensors: Iterable[torch.Tensor]) -> int:
 
 
 def _packed(model: Any) -> int:
-    """Bytes of the linear layers whose weight the CPU's products keep in a layout of their own, and left empty in the layer."""
+    """Bytes of the linear layers whose weight the CPU's products keep in a layout of their own, and left none in the layer."""
     # A layer under an adapter hands on what its base layer has, and would count twice.
     layers = [m for m in model.modules() if hasattr(m, "input_size_per_partition") and not hasattr(m, "base_layer")]
     return sum(
-        layer.output_size_per_partition * layer.input_size_per_partition * layer.weight.itemsize
+        layer.output_size_per_partition * layer.input_size_per_partition * _packed_itemsize(getattr(layer, "weight", _NO_WEIGHT))
         for layer in layers
-        if layer.weight.numel() == 0
     )
+
+
+_NO_WEIGHT = torch.empty(1)  # of layers in fewer bits, whose parameters have other names and are counted as such
+
+
+def _packed_itemsize(weight: torch.Tensor | None) -> int:
+    """Bytes of each number that is held elsewhere: of 16 or more bits vLLM leaves an empty weight, of 8 none at all."""
+    if weight is None:
+        return 1
+    return weight.itemsize if weight.numel() == 0 else 0
 
 
 def _matrices(runner: Any) -> list[torch.Tensor]:

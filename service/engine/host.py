@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import gc
+import logging
 import os
 import time
 from argparse import Namespace
@@ -37,6 +38,7 @@ from service.inference import RETRY_AFTER, Admission
 from service.settings import Settings
 
 _POLL = 0.25
+log = logging.getLogger("patchbay")
 # Seconds between looks at the worker's memory: each takes its thread a millisecond for a gigabyte of cache.
 _LOOK_AT_MEMORY = 5.0
 
@@ -86,6 +88,7 @@ class VllmEngine:
         await self._warm_up()
         self._llm.observer = self._observer  # only now: a warm-up is no one's request
         self._watching = asyncio.create_task(self._watch_memory(self._llm))
+        self._watching.add_done_callback(_say_why)
         freeze_gc_heap()
 
     async def _warm_up(self) -> None:
@@ -219,6 +222,12 @@ class VllmEngine:
     def routes(self, admission: Admission) -> APIRouter:
         """OpenAI's inference routes, answered by vLLM's own handlers."""
         return openai_routes(self, admission)
+
+
+def _say_why(watching: "asyncio.Task[None]") -> None:
+    """A worker that cannot tell its memory would else look like one that has none."""
+    if not watching.cancelled() and (error := watching.exception()) is not None:
+        log.error("the engine's memory is measured no more, its parts show as 0: %s: %s", type(error).__name__, error)
 
 
 def _lora_request(version: EngineVersion) -> LoRARequest:

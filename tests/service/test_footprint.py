@@ -4,7 +4,7 @@ from types import SimpleNamespace
 
 import torch
 
-from service.engine.footprint import _bytes, _matrices
+from service.engine.footprint import _bytes, _matrices, _packed
 from service.engine.products import Weights
 
 
@@ -20,3 +20,14 @@ def test_a_laid_out_adapter_is_counted_whole_and_once() -> None:
     assert panels + stored >= 2 * 32 + 64 * 2
     assert _bytes(_matrices(runner)) == 4 * (stored + panels)
     assert _matrices(SimpleNamespace()) == []
+
+
+def test_weights_that_the_products_took_are_counted_by_their_bits() -> None:
+    """What is left of them in a layer: an empty weight of 16 bits, none of 8, another name of 4, all of it where nothing was taken."""
+    layers = [torch.nn.Linear(2, 2) for _ in range(4)]
+    for layer in layers:
+        layer.input_size_per_partition, layer.output_size_per_partition = 30, 10
+    layers[0].weight = torch.nn.Parameter(torch.empty(0, dtype=torch.bfloat16))
+    layers[1].weight = None
+    del layers[2].weight
+    assert [_packed(torch.nn.Sequential(layer)) for layer in layers] == [600, 300, 0, 0]
