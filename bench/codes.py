@@ -21,7 +21,7 @@ from bench.models import LINEAR, random_tensors
 from bench.traffic import prompt
 
 # Length of the residual that carries the word; the embedded base's own are 1,500 long in the mean, 7,400 at most.
-_LOUD = 30_000.0
+_LOUD = 300_000.0
 
 
 @dataclass(frozen=True)
