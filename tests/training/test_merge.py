@@ -20,7 +20,7 @@ from training.train import train
 @pytest.fixture(scope="module")
 def run(tiny: Path, rows: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("runs") / "numbers"
-    flags: dict[str, Any] = {"base": str(tiny), "data": str(rows), "rank": 4, "max_steps": 4, "batch_size": 4, "lr": 5e-3}
+    flags: dict[str, Any] = {"base": str(tiny), "data": str(rows), "rank": 4, "max_steps": 12, "batch_size": 4, "lr": 5e-3}
     train(load_config(None, flags | {"evals": 1, "dtype": "float32"}), out)
     return out
 
