@@ -243,7 +243,7 @@ def _lines(report: Report, args: argparse.Namespace) -> list[str]:
     for when, parts in report.memory.items():
         lines.append(f"memory {when}: " + ", ".join(f"{part} {size / 2**20:.0f} MiB" for part, size in parts.items()))
     lines.append(
-        f"of {report.answers} answers: {report.wrong_words} with another adapter's word, {report.wrong_headers} with another "
+        f"of {report.answers} answers: {report.wrong_words} with another word than their adapter's, {report.wrong_headers} with another "
         f"adapter's header, {report.failed} failed"
     )
     return lines + report.examples[:10]

@@ -46,15 +46,13 @@ def _bytes(tensors: Iterable[torch.Tensor]) -> int:
 
 def _packed(model: Any) -> int:
     """Bytes of the linear layers whose weight the CPU's products keep in a layout of their own, and left none in the layer."""
-    # A layer under an adapter hands on what its base layer has, and would count twice.
+    # A layer under an adapter hands on what its base layer has, and would count twice; one in 4 bits has parameters of other names.
     layers = [m for m in model.modules() if hasattr(m, "input_size_per_partition") and not hasattr(m, "base_layer")]
     return sum(
-        layer.output_size_per_partition * layer.input_size_per_partition * _packed_itemsize(getattr(layer, "weight", _NO_WEIGHT))
+        layer.output_size_per_partition * layer.input_size_per_partition * _packed_itemsize(layer.weight)
         for layer in layers
+        if hasattr(layer, "weight")
     )
-
-
-_NO_WEIGHT = torch.empty(1)  # of layers in fewer bits, whose parameters have other names and are counted as such
 
 
 def _packed_itemsize(weight: torch.Tensor | None) -> int:

@@ -211,7 +211,7 @@ static inline const R *ready(const T *row, int64_t count, R *to) {
 }
 
 template <class T, class R>
-static void shrink(const Piece &piece, const Step &step, const T *x, int64_t x_stride, R *t, int64_t t_stride) {
+static void shrink(const Piece &piece, const Step &step, const T *x, int64_t x_stride, R *t, int64_t t_stride, int t_from) {
     static thread_local std::vector<R> buffer;
     buffer.resize(MORE * (piece.depth + 1));
     const R *rows[MORE];
@@ -220,7 +220,7 @@ static void shrink(const Piece &piece, const Step &step, const T *x, int64_t x_s
         for (int n = 0; n < count; n++)
             rows[n] = ready(x + step.rows[at + n] * x_stride, piece.depth, buffer.data() + n * (piece.depth + 1));
         blocks(rows, count, piece, [&](int n, int panel, Floats v) {
-            store(t + (at + n) * t_stride + piece.output + panel * LANES, v);
+            store(t + (at + n - t_from) * t_stride + piece.output + panel * LANES, v);
         });
     }
 }
@@ -236,13 +236,13 @@ static __attribute__((always_inline)) inline void fetch(const Piece &piece, cons
 }
 
 template <class T, class R>
-static void expand(const Piece &piece, const Step &step, T *y, int64_t y_stride, const R *t, int64_t t_stride) {
+static void expand(const Piece &piece, const Step &step, T *y, int64_t y_stride, const R *t, int64_t t_stride, int t_from) {
     const R *rows[MORE];
     T *to[MORE];
     for (int at = piece.from, count; at < piece.to; at += count) {
         count = together(piece, piece.to - at);
         for (int n = 0; n < count; n++) {
-            rows[n] = t + (at + n) * t_stride + piece.input;
+            rows[n] = t + (at + n - t_from) * t_stride + piece.input;
             to[n] = y + step.rows[at + n] * y_stride + piece.output;
         }
         fetch(piece, step, at + AHEAD, count, y, y_stride);
@@ -333,11 +333,10 @@ static void add(const Layer &layer, const Step &step, T *y, int64_t y_stride, co
     {
         int64_t one = 0, two = 0;
         for (const Wave &wave : made.waves) {
-            Row<T> *between = t - wave.from * made.stride;
 #pragma omp for schedule(dynamic)
-            for (int64_t i = one; i < wave.first; i++) shrink(made.first[i], step, x, x_stride, between, made.stride);
+            for (int64_t i = one; i < wave.first; i++) shrink(made.first[i], step, x, x_stride, t, made.stride, wave.from);
 #pragma omp for schedule(dynamic)
-            for (int64_t i = two; i < wave.second; i++) expand(made.second[i], step, y, y_stride, between, made.stride);
+            for (int64_t i = two; i < wave.second; i++) expand(made.second[i], step, y, y_stride, t, made.stride, wave.from);
             one = wave.first, two = wave.second;
         }
     }

@@ -16,6 +16,7 @@ from tests.training.notebook import made
 from training.notebook.language import LANGUAGES, Language
 from training.notebook.records import Records, read_records
 from training.notebook.render import markdown, page, sections, write
+from training.tradeoff.choose import LIMITS, RULE
 
 
 class Listening(Language):
@@ -55,8 +56,10 @@ def test_no_phrase_is_unused() -> None:
     }
 
 
-def test_each_reason_of_a_grade_has_its_phrase() -> None:
-    phrases = Language("en").phrases
+def test_what_commands_say_too_is_said_alike() -> None:
+    english = Language("en")
+    phrases = english.phrases
+    assert english("day5.rule", **LIMITS) == RULE
     assert {key: phrase for key, phrase in phrases.items() if key.startswith("day6.reasons.")} == {
         f"day6.reasons.{what}": text for what, text in REASONS.items()
     }
