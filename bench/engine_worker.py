@@ -1,6 +1,6 @@
 """One vLLM engine in a process of its own, so that several kinds can take turns: jobs come as JSON lines, seconds go back.
 
-argv[1] is JSON: {"model", "dtype", "adapters": [folders], "lora": bool}. A job is {"adapters": how many are mixed (0: base only),
+argv[1] is JSON: {"model", "adapters": [folders], "lora": bool, "engine": vLLM's own options}. A job is {"adapters": how many are mixed (0: base only),
 "streams", "prompt": tokens of each, "tokens": to generate, "seed"}; the answer {"seconds", "tokens": those worked on}.
 """
 
@@ -24,8 +24,8 @@ def main() -> None:
         "max_lora_rank": 64,
     }
     llm = LLM(
-        given["model"], dtype=given["dtype"], max_model_len=1024, max_num_seqs=64, enable_prefix_caching=False,
-        kv_cache_memory_bytes=512 << 20, **(room if given["lora"] else {}),
+        given["model"], max_model_len=1024, max_num_seqs=64, enable_prefix_caching=False,
+        **given["engine"], **(room if given["lora"] else {}),
     )  # fmt: skip
     print(json.dumps({"ready": True}), file=answers, flush=True)
     for line in sys.stdin:

@@ -4,11 +4,13 @@ import platform
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
+import torch
+
 from service.settings import allowed_cores
 
 
 def machine() -> str:
-    """Processor, cores this process may use, Python, and the versions that decide speed."""
+    """Processor, cores this process may use, the GPU if there is one, Python, and the versions that decide speed."""
     info = Path("/proc/cpuinfo")
     named = (
         [line.split(":", 1)[1].strip() for line in info.read_text().splitlines() if line.startswith("model name")]
@@ -22,4 +24,5 @@ def machine() -> str:
         except PackageNotFoundError:
             continue
     processor = named[0] if named else platform.processor()
-    return f"{processor}, {allowed_cores()} cores, Python {platform.python_version()}, {', '.join(packages)}"
+    gpu = f"{torch.cuda.get_device_name(0)}, " if torch.cuda.is_available() else ""
+    return f"{processor}, {allowed_cores()} cores, {gpu}Python {platform.python_version()}, {', '.join(packages)}"

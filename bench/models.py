@@ -30,6 +30,28 @@ def large(folder: Path) -> Path:
     return target
 
 
+def shape_8b(folder: Path) -> Path:
+    """Llama 3.1 8B's shape (its published config.json), 8.03 billion parameters, with the embedded base's tokenizer.
+
+    No weights are written: an engine told `load_format="dummy"` draws its own.
+    """
+    from transformers import AutoTokenizer, LlamaConfig
+
+    target = folder / "random-8b"
+    shape = LlamaConfig(
+        architectures=["LlamaForCausalLM"], vocab_size=128_256, hidden_size=4096, intermediate_size=14_336, num_hidden_layers=32,
+        num_attention_heads=32, num_key_value_heads=8, max_position_embeddings=8192, tie_word_embeddings=False, dtype="bfloat16",
+    )  # fmt: skip
+    AutoTokenizer.from_pretrained(resolve_base("embedded")).save_pretrained(target)
+    shape.save_pretrained(target)
+    return target
+
+
+def has_weights(model: Path) -> bool:
+    """Whether the folder holds any."""
+    return any(model.glob("*.safetensors"))
+
+
 def adapters(model: Path, folder: Path, count: int, ranks: tuple[int, ...] = (8, 16, 32, 64)) -> list[Path]:
     """PEFT adapters on all linear layers, ranks taken in turn; written once, read again by later runs."""
     shape = json.loads((model / "config.json").read_text(encoding="utf-8"))

@@ -1,9 +1,12 @@
-"""Multi-LoRA on CPU: a server without LoRA, vLLM's own, and ours, interleaved in one run.
+"""Multi-LoRA: a server without LoRA, vLLM's own, and ours, interleaved in one run.
 
-    python -m bench.multi_lora [--model embedded|large|PATH] [--rounds 5] [--no-stock] [--out FILE.json] [--plot FILE.svg]
+    python -m bench.multi_lora [--model embedded|large|8b|PATH] [--rounds 5] [--no-stock] [--out FILE.json] [--plot FILE.svg]
 
 Every round does each job once on each engine, in an order drawn anew; a ratio is taken within a round, against the
 engine without LoRA, and the median of the rounds is printed. One engine computes at a time.
+
+With a GPU the engines run there, all of them in its memory (about 25 GB each with --model 8b); the products of adapters are then
+vLLM's own, and what Patchbay adds to them is nothing: --no-stock leaves the engine without it out.
 """
 
 import argparse
@@ -18,11 +21,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import torch
 from tqdm import tqdm
 
 from adapters.base import resolve_base
 from bench.machine import machine
-from bench.models import adapters, large
+from bench.models import adapters, has_weights, large, shape_8b
 from service.engine.precision import serving_dtype
 from service.settings import engine_environment
 
@@ -40,9 +44,9 @@ class Job:
     tokens: int
 
 
-def jobs(small: bool) -> list[Job]:
-    """Prefill (one token generated) and decode; a large model gets shorter ones, for rounds of a few minutes."""
-    length, tokens = (256, 64) if small else (32, 12)
+def jobs(fast: bool) -> list[Job]:
+    """Prefill (one token generated) and decode; a large model on CPU gets shorter ones, for rounds of a few minutes."""
+    length, tokens = (256, 64) if fast else (32, 12)
     return [Job("prefill", 16, length, 1)] + [Job(f"decode {n}", n, 8, tokens) for n in (1, 8, 16, 32)]
 
 
@@ -50,10 +54,12 @@ class Engine:
     """A worker process of one kind."""
 
     def __init__(self, kind: str, model: Path, dtype: str, folders: list[Path]) -> None:
-        environment = {**os.environ, **engine_environment(has_gpu=False), "VLLM_LOGGING_LEVEL": "ERROR", "HF_HUB_OFFLINE": "1"}
+        has_gpu = torch.cuda.is_available()
+        environment = {**os.environ, **engine_environment(has_gpu), "VLLM_LOGGING_LEVEL": "ERROR", "HF_HUB_OFFLINE": "1"}
         if kind == STOCK:
             environment["VLLM_PLUGINS"] = ""  # no plugin at all: vLLM as it comes
-        given = {"model": str(model), "dtype": dtype, "adapters": [str(folder) for folder in folders], "lora": kind != WITHOUT}
+        given = {"model": str(model), "adapters": [str(folder) for folder in folders], "lora": kind != WITHOUT}
+        given["engine"] = _options(model, dtype, has_gpu)
         self.process = subprocess.Popen(
             [sys.executable, "-m", "bench.engine_worker", json.dumps(given)],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment,
@@ -82,6 +88,12 @@ class Engine:
         if self.process.stdin is not None:
             self.process.stdin.close()
         self.process.wait(60)
+
+
+def _options(model: Path, dtype: str, has_gpu: bool) -> dict[str, Any]:
+    """vLLM's own, by name: several engines share the memory there is."""
+    room = {"kv_cache_memory_bytes": 2 << 30, "gpu_memory_utilization": 0.3} if has_gpu else {"kv_cache_memory_bytes": 512 << 20}
+    return {"dtype": dtype, "load_format": "auto" if has_weights(model) else "dummy", **room}
 
 
 def measure(
@@ -143,7 +155,11 @@ def plot(rates: dict[str, dict[str, list[float]]], path: Path) -> None:
 def main() -> None:
     """Runs, prints, writes."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--model", default="embedded", help="embedded, large (0.4B, random weights) or a folder")
+    parser.add_argument(
+        "--model",
+        default="embedded",
+        help="embedded, large (0.4B, random weights), 8b (8B, random weights; for a GPU) or a folder",
+    )
     parser.add_argument("--dtype", choices=("float32", "bfloat16"), help="default: what `patchbay serve` takes on this machine")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--no-stock", action="store_true", help="leave out vLLM's own multi-LoRA, which takes most of the time")
@@ -152,8 +168,10 @@ def main() -> None:
     parser.add_argument("--out", type=Path, help="every rate, as JSON")
     parser.add_argument("--plot", type=Path)
     args = parser.parse_args()
-    model = large(args.folder) if args.model == "large" else resolve_base(args.model)
-    work = [job for job in jobs(small=args.model == "embedded") if not args.work or job.name in args.work]
+    made = {"large": large, "8b": shape_8b}.get(args.model)
+    model = made(args.folder) if made else resolve_base(args.model)
+    fast = args.model == "embedded" or torch.cuda.is_available()
+    work = [job for job in jobs(fast) if not args.work or job.name in args.work]
     dtype = args.dtype or serving_dtype()
     rates = measure(model, dtype, adapters(model, args.folder, max(MIXES)), not args.no_stock, args.rounds, work)
     print(
