@@ -12,9 +12,13 @@ from adapters.store import Store
 from service.engine.door import Engine
 from service.engine.version import EngineVersion
 from service.metrics import Metrics
+from service.turns import Turns
 
 log = logging.getLogger("patchbay")
 _RETRY_FULL = 1.0
+# Loads between two steps of the engine, at most, whatever the number of cold requests. One that comes while another waits for
+# the step's end would else wait for the whole of the next step too, and leave its place in both empty.
+_TOGETHER = 2
 # Seconds after which a use counts half: how often an adapter was asked for decides who stays, not only who came last.
 _HALF_LIFE = 300.0
 
@@ -52,7 +56,7 @@ class Residency:
         self._engine, self._store, self.capacity, self._metrics, self._kept = engine, store, capacity, metrics, kept
         self._entries: dict[int, Resident] = {}
         self._leaving: dict[int, asyncio.Task[None]] = {}
-        self._one_at_a_time = asyncio.Lock()
+        self._turns = Turns(_TOGETHER)
 
     def engine_version(self, version: Version) -> EngineVersion:
         """The version as the engine needs it."""
@@ -139,7 +143,7 @@ class Residency:
 
     async def _load(self, entry: Resident) -> None:
         try:
-            async with self._one_at_a_time:  # the engine makes a step between two loads, whatever the number of cold requests
+            async with self._turns:
                 self._make_room()
                 await asyncio.sleep(0)  # the engine is told of the leaving first; it need not be done with it
                 began = time.monotonic()

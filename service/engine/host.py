@@ -31,6 +31,7 @@ from evaluation.tokens import EncodedRow, encode_prompt, encode_row
 from service.engine.arguments import engine_arguments
 from service.engine.door import EngineState
 from service.engine.footprint import ASK
+from service.engine.leaving import PUT_OUT
 from service.engine.measured import BoundedStats, MeasuredLLM, Observer
 from service.engine.openai import openai_routes
 from service.engine.version import EngineVersion
@@ -150,8 +151,7 @@ class VllmEngine:
         for name in [name for name, request in known.items() if request.lora_int_id == engine_id]:
             del known[name]
         try:
-            await llm.remove_lora(engine_id)
-            return engine_id not in await llm.list_loras()
+            return all(await llm.collective_rpc(PUT_OUT, args=(engine_id,)))
         except EngineDeadError as error:
             raise Unavailable("the engine died", retry_after=RETRY_AFTER) from error
 

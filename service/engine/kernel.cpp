@@ -30,6 +30,7 @@ constexpr int AHEAD = 8;              // rows between the one that is written an
 constexpr int BLOCK = 6;              // panels side by side
 constexpr int PANELS = 2 * BLOCK, CHUNK = 64; // panels and rows of one piece of work
 constexpr int WAVE = 256;              // rows that are dealt with before the next ones
+constexpr int64_t STRETCH = 32;       // steps through the depth that are laid out before the next: what they are written to stays near
 constexpr int64_t WORTH = 1 << 17;    // multiplications for which it is worth waking another thread
 
 typedef float Floats __attribute__((vector_size(4 * LANES)));
@@ -342,35 +343,33 @@ static void add(const Layer &layer, const Step &step, T *y, int64_t y_stride, co
     }
 }
 
-// A vector of a panel from the rows of (columns, depth) that its lanes are, at one step through the depth.
-template <class U>
-static inline void fill(float *panel, const U *row, int64_t depth, int64_t k, int64_t lane, int64_t count, float scale) {
-    Floats v = load(panel);
-    for (int64_t n = 0; n < count; n++) v[lane + n] = scale * wide(row[n * depth + k]);
-    store(panel, v);
+// What a panel holds of one column, a row of (columns, depth), at one step through the depth.
+static inline uint16_t narrowed(float x) {  // as `rounded`
+    uint32_t w;
+    std::memcpy(&w, &x, sizeof w);
+    return x != x ? 0x7fc0 : (w + 0x7fff + ((w >> 16) & 1)) >> 16;
 }
 template <class U>
-static inline void fill(Pair *panel, const U *row, int64_t depth, int64_t k, int64_t lane, int64_t count, float scale) {
-    Two v = weights_for((const float *)nullptr, panel);
-    for (int64_t n = 0; n < count; n++) {
-        v.even[lane + n] = scale * wide(row[n * depth + 2 * k]);
-        v.odd[lane + n] = 2 * k + 1 < depth ? scale * wide(row[n * depth + 2 * k + 1]) : 0;
-    }
-    Words w = rounded(v.even) >> 16 | rounded(v.odd);
-    std::memcpy(panel, &w, sizeof w);
+static inline void put(float &to, const U *row, int64_t, int64_t k, float scale) { to = scale * wide(row[k]); }
+template <class U>
+static inline void put(Pair &to, const U *row, int64_t depth, int64_t k, float scale) {
+    if constexpr (std::is_same_v<U, Bf16>)
+        if (scale == 1 && 2 * k + 1 < depth) return (void)std::memcpy(&to, row + 2 * k, sizeof to);
+    to.even.bits = narrowed(scale * wide(row[2 * k]));
+    to.odd.bits = 2 * k + 1 < depth ? narrowed(scale * wide(row[2 * k + 1])) : 0;
 }
 
 // Columns first .. first + columns of the panels in `to`, which hold `all`, become the rows of (columns, depth), times `scale`.
 template <class W, class U>
 static void lay_out(W *to, const U *from, int64_t all, int64_t first, int64_t columns, int64_t depth, float scale) {
     int64_t length = steps(to, depth), panels = (all + LANES - 1) / LANES;
-    for (int64_t column = 0; column < columns;) {
-        int64_t panel = (first + column) / LANES, lane = (first + column) % LANES, count = std::min(LANES - lane, columns - column);
-        int64_t start = panel / BLOCK * BLOCK, side = std::min<int64_t>(BLOCK, panels - start);
-        W *at = to + (start * length + panel - start) * LANES;
-        for (int64_t k = 0; k < length; k++) fill(at + k * side * LANES, from + column * depth, depth, k, lane, count, scale);
-        column += count;
-    }
+    for (int64_t part = 0; part < length; part += STRETCH)
+        for (int64_t column = 0; column < columns; column++) {
+            int64_t panel = (first + column) / LANES, start = panel / BLOCK * BLOCK, side = std::min<int64_t>(BLOCK, panels - start);
+            W *at = to + (start * length + panel - start) * LANES + (first + column) % LANES;
+            const U *row = from + column * depth;
+            for (int64_t k = part, end = std::min(part + STRETCH, length); k < end; k++) put(at[k * side * LANES], row, depth, k, scale);
+        }
 }
 
 extern "C" int lanes() { return LANES; }

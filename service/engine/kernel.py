@@ -54,19 +54,23 @@ class Kernel:
     add: dict[torch.dtype, Add]
     lay_out: dict[tuple[torch.dtype, torch.dtype], LayOut]
 
-    def panels(self, parts: Sequence[torch.Tensor], dtype: torch.dtype, scale: float = 1.0) -> torch.Tensor:
-        """The rows of matrices (columns, depth) side by side as blocks of (depth, panels, lanes), flat, in `dtype`.
+    def panels(self, matrices: Sequence[Sequence[torch.Tensor]], dtype: torch.dtype, scales: Sequence[float]) -> torch.Tensor:
+        """Matrices (columns, depth), each given as parts of its rows and times its scale, one after another, flat, in `dtype`.
 
-        The last block has fewer panels, and zeros fill its last. In bfloat16 two that follow one another in depth lie
-        side by side, and zeros make an odd depth even.
+        A matrix becomes blocks of (depth, panels, lanes), whose last has fewer panels, the last of which zeros fill. In bfloat16
+        two numbers that follow one another in depth lie side by side, and zeros make an odd depth even.
         """
-        columns, depth = sum(map(len, parts)), parts[0].shape[1]
-        made = torch.zeros(self.size(columns, depth, dtype), dtype=dtype)
-        first = 0
-        for part in parts:
-            known = part.contiguous() if part.dtype in _NAMES else part.float().contiguous()
-            self.lay_out[dtype, known.dtype](made.data_ptr(), known.data_ptr(), columns, first, len(part), depth, scale)
-            first += len(part)
+        shapes = [(sum(map(len, parts)), parts[0].shape[1]) for parts in matrices]
+        sizes = [self.size(columns, depth, dtype) for columns, depth in shapes]
+        made = torch.zeros(sum(sizes), dtype=dtype)
+        to = made.data_ptr()
+        for parts, scale, (columns, depth), size in zip(matrices, scales, shapes, sizes, strict=True):
+            first = 0
+            for part in parts:
+                known = part.contiguous() if part.dtype in _NAMES else part.float().contiguous()
+                self.lay_out[dtype, known.dtype](to, known.data_ptr(), columns, first, len(part), depth, scale)
+                first += len(part)
+            to += size * dtype.itemsize
         return made
 
     def size(self, columns: int, depth: int, dtype: torch.dtype) -> int:

@@ -127,8 +127,8 @@ class Weights:
         if with_panels and native is not None and dtype in native.add:
             kept = torch.bfloat16 if _are_narrow(a, b, scales) else dtype
             lefts = [_evened(left, dim=0) for left in a]
-            rights = [native.panels([_evened(right, dim=1)], kept, scale) for right, scale in zip(b, scales, strict=True)]
-            panels = native.panels(lefts, kept), torch.cat(rights) if len(rights) > 1 else rights[0]
+            rights = [[_evened(right, dim=1)] for right in b]
+            panels = native.panels([lefts], kept, [1.0]), native.panels(rights, kept, scales)
         stored = Matrices(tuple(a), tuple(b), tuple(scales)) if panels is None or _library_is_fast(dtype) else None
         return cls(tuple(map(len, a)), dtype, panels, stored)
 

@@ -5,15 +5,18 @@ A place in the model is found once for each tensor name here. What is not plain 
 other half, another shape) is left to vLLM's own loader, which refuses it or knows what to do.
 """
 
+import json
+import math
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
-from safetensors.torch import load
 
 from service.engine.products import Layer, Weights
 
 FILE = "adapter_model.safetensors"
+_DTYPES = {"BF16": torch.bfloat16, "F16": torch.float16, "F32": torch.float32}
 
 
 class Place(NamedTuple):
@@ -35,11 +38,12 @@ class Reader:
 
     def read(self, folder: Path, helper: Any, dtype: torch.dtype) -> dict[str, Weights | None] | None:
         """An adapter's weights by layer; None when it is not plain. `helper` is vLLM's reading of the config."""
-        if helper.modules_to_save or not (folder / FILE).is_file():
+        tensors = None if helper.modules_to_save or not (folder / FILE).is_file() else tensors_of(folder / FILE)
+        if tensors is None:
             return None
         found: dict[tuple[str, int], dict[bool, torch.Tensor]] = {}
         scales: dict[tuple[str, int], float] = {}
-        for name, tensor in load((folder / FILE).read_bytes()).items():
+        for name, tensor in tensors.items():
             place = self._place(name)
             if place is None or tensor.ndim != 2:
                 return None
@@ -72,6 +76,57 @@ class Reader:
         layer, part = self._parts.get(module, (module, 0))
         is_known = layer in self._layers and self._layers[layer].width_in > 0  # an embedding's A is another thing
         return Place(layer, part, is_a, by_peft) if is_known else None
+
+
+class Entry(NamedTuple):
+    """A tensor in a file of safetensors: numbers that begin `start` bytes after the header."""
+
+    name: str
+    dtype: torch.dtype
+    shape: tuple[int, ...]
+    start: int
+
+
+def tensors_of(path: Path) -> dict[str, torch.Tensor] | None:
+    """A safetensors file's tensors, on one read of it; None where it is not one, or of other numbers than adapters are of.
+
+    The format's own library makes a copy and an object or two of each tensor, and reads the same header anew for each adapter of a kind.
+    """
+    with path.open("rb", buffering=0) as file:
+        data = bytearray(path.stat().st_size)
+        if file.readinto(data) != len(data):
+            return None
+    first = 8 + int.from_bytes(data[:8], "little")  # https://github.com/huggingface/safetensors#format
+    entries = _entries(bytes(data[8:first]), len(data) - first)
+    if entries is None:
+        return None
+    return {
+        entry.name: torch.frombuffer(data, dtype=entry.dtype, count=math.prod(entry.shape), offset=first + entry.start).view(
+            entry.shape
+        )
+        for entry in entries
+    }
+
+
+@lru_cache(maxsize=64)  # adapters of one recipe have the same header
+def _entries(header: bytes, room: int) -> tuple[Entry, ...] | None:
+    """What a header tells of the `room` bytes behind it; None where it is none, or tells of more than there is."""
+    try:
+        told = json.loads(header)
+        entries = [
+            Entry(n, _DTYPES[t["dtype"]], tuple(t["shape"]), t["data_offsets"][0]) for n, t in told.items() if n != "__metadata__"
+        ]
+        is_whole = all(_is_within(entry, room) for entry in entries)
+    except (ValueError, LookupError, TypeError, AttributeError):  # whatever JSON but a header may hold
+        return None
+    return tuple(entries) if is_whole else None
+
+
+def _is_within(entry: Entry, room: int) -> bool:
+    sizes = (*entry.shape, entry.start + 1)
+    if not all(type(size) is int and size > 0 for size in sizes):
+        return False
+    return entry.start + math.prod(entry.shape) * entry.dtype.itemsize <= room
 
 
 def _fits(pair: dict[bool, torch.Tensor], layer: Layer, part: int) -> bool:

@@ -55,7 +55,10 @@ def test_panels_lie_side_by_side_in_blocks(stored: torch.dtype, wanted: torch.dt
     torch.manual_seed(0)
     wide = made.lanes * made.block
     parts = [torch.randn(count, 3).to(stored) for count in (2, 0, wide, 1)]
-    flat = made.panels(parts, wanted, 0.7)
+    other = torch.randn(made.lanes, 2).to(stored)
+    together = made.panels([parts, [other]], wanted, [0.7, 1.0])
+    flat, rest = together.tensor_split([made.size(wide + 3, 3, wanted)])
+    assert torch.equal(made.matrix(rest, made.lanes, 2), other.to(wanted))
     columns = torch.cat([torch.cat(parts).float() * 0.7, torch.zeros(made.lanes - 3, 3)]).to(wanted)
     assert flat.numel() == len(columns) * (4 if wanted == torch.bfloat16 else 3)
     start = 0

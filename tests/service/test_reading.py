@@ -1,5 +1,6 @@
 """A stored adapter read into the layout of the products: the same function as its tensors, and what is odd left to vLLM."""
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,7 @@ from safetensors.torch import save_file
 from vllm.lora.peft_helper import PEFTHelper
 
 from service.engine.products import Layer, Step
-from service.engine.reading import FILE, Reader
+from service.engine.reading import FILE, Reader, tensors_of
 
 QKV = "model.layers.0.self_attn.qkv_proj"
 PACKED = {QKV: [f"model.layers.0.self_attn.{part}_proj" for part in "qkv"]}
@@ -86,3 +87,47 @@ def odd(change: str) -> dict[str, torch.Tensor]:
 def test_what_is_odd_is_left_to_vllm(tmp_path: Path, change: str) -> None:
     assert read(tmp_path, odd("none")) is not None
     assert read(tmp_path, odd(change)) is None
+
+
+def _file(told: dict[str, Any] | list[Any], size: int = 32) -> bytes:
+    header = json.dumps(told).encode()
+    return len(header).to_bytes(8, "little") + header + bytes(size)
+
+
+_WHOLE = {"dtype": "F32", "shape": [2, 4], "data_offsets": [0, 32]}
+
+
+def test_a_file_is_read_as_its_own_library_reads_it(tmp_path: Path) -> None:
+    content = {"a": torch.randn(2, 3), "b": torch.randn(4).bfloat16(), "c": torch.randn(1, 5).half()}
+    save_file(content, tmp_path / FILE, {"format": "pt"})
+    found = tensors_of(tmp_path / FILE)
+    assert found is not None
+    assert found.keys() == content.keys()
+    assert all(torch.equal(found[name], tensor) for name, tensor in content.items())
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"\xff" * 8,
+        b"\x04" + bytes(7) + b"none",
+        _file([1, 2]),
+        _file({"t": 1}),
+        _file({"t": {"dtype": "F32"}}),
+        _file({"t": {**_WHOLE, "dtype": "I64"}}),
+        _file({"t": {**_WHOLE, "dtype": ["F32"]}}),
+        _file({"t": _WHOLE}, size=31),
+        _file({"t": {**_WHOLE, "data_offsets": [-4, 28]}}),
+        _file({"t": {**_WHOLE, "data_offsets": []}}),
+        _file({"t": {**_WHOLE, "shape": [2, -4]}}),
+        _file({"t": {**_WHOLE, "shape": [2, 0]}}),
+        _file({"t": {**_WHOLE, "shape": ["ab", 2]}}),
+        _file({"t": {**_WHOLE, "shape": [2.0, 4]}}),
+    ],
+)
+def test_what_is_no_such_file_is_left_to_vllm(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / FILE).write_bytes(content)
+    assert tensors_of(tmp_path / FILE) is None
+    (tmp_path / FILE).write_bytes(_file({"t": _WHOLE}))
+    assert tensors_of(tmp_path / FILE) is not None

@@ -1,4 +1,4 @@
-"""Who is in the engine: how often one was asked for decides who stays, and loads come one at a time."""
+"""Who is in the engine: how often one was asked for decides who stays, and loads come two at a time."""
 
 import asyncio
 from collections.abc import Callable
@@ -84,13 +84,13 @@ def test_what_is_asked_for_no_more_goes_in_the_end(make: Make) -> None:
     asyncio.run(story())
 
 
-def test_loads_come_one_at_a_time_and_room_is_asked_for_first(make: Make) -> None:
+def test_loads_come_two_at_a_time_and_room_is_asked_for_first(make: Make) -> None:
     async def story() -> None:
         engine, residency = make(4)
         await engine.start()
         await asyncio.gather(*(use(residency, number) for number in range(1, 5)))
         await asyncio.gather(*(use(residency, number) for number in range(5, 9)))
-        assert engine.most_loading == 1
+        assert engine.most_loading == 2
         assert engine.most_held <= 4
         told = [what for what, _ in engine.told[4:]]
         assert all(told[:n].count("unload") >= told[:n].count("load") for n in range(len(told)))
