@@ -34,9 +34,10 @@ class Search:
             study_name="sweep",
             storage=f"sqlite:///{(out / NAME).absolute()}",
             load_if_exists=True,
-            sampler=optuna.samplers.TPESampler(seed=seed),
             pruner=pruner,
         )
+        # A sampler begins with its draws anew in each process: after an interruption it would ask for what was tried before it.
+        self.study.sampler = optuna.samplers.TPESampler(seed=seed + len(self.study.get_trials(deepcopy=False)))
         self._require_same(asked, out)
         if self.opened and len(self.done()) < self.wanted:
             raise Conflict(

@@ -1,6 +1,7 @@
 """A sweep tries each combination once whatever interrupts it, prunes what lags, and opens its test a single time."""
 
 import json
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -89,6 +90,15 @@ def test_an_interrupted_sweep_goes_on_with_what_is_left(tmp_path: Path) -> None:
     record = sweep(asked(tmp_path), tmp_path / "out", trainer, scorer)
     assert sorted(trainer.made) == sorted(set(trainer.made))
     assert len(record["trials"]) == len(trainer.made) == 6
+
+
+def test_an_interrupted_search_draws_on_and_not_from_the_start(tmp_path: Path) -> None:
+    trainer, tpe = Trainer(), {"rank": "4:64", "lr": "1e-4:1e-2"}
+    for ends in (2, 4, None):
+        trainer.fail_at = ends
+        with pytest.raises(KeyboardInterrupt) if ends else nullcontext():
+            record = sweep(asked(tmp_path, tpe, search="tpe", trials=6), tmp_path / "out", trainer, Scorer())
+    assert len({json.dumps(trial["params"]) for trial in record["trials"]}) == len(record["trials"]) == 6
 
 
 def test_a_whole_run_without_an_entry_is_not_trained_again(tmp_path: Path) -> None:
