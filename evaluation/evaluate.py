@@ -18,7 +18,7 @@ Progress = Callable[[int, int], None]
 def plan(
     rows: Sequence[Row], metrics: Sequence[str], *, max_tokens: int = 64, limit: int | None = None, seed: int = 1, trials: int = 0
 ) -> Plan:
-    """Checks what is asked and draws `limit` rows by `seed`, kept in their order. No metrics means those that fit the rows.
+    """Checks what is asked and draws `limit` rows by `seed`, kept in their order. No metrics means those that fit all the rows.
 
     Raises:
         BadInput: an unknown metric, or one that these rows do not allow.
@@ -29,7 +29,7 @@ def plan(
     unknown = [name for name in metrics if name not in METRICS]
     if unknown:
         raise BadInput(f"unknown metric {unknown[0]!r}; there are {', '.join(METRICS)}", param="metrics")
-    chosen = tuple(METRICS[name] for name in dict.fromkeys(metrics or suggested(kept)))
+    chosen = tuple(METRICS[name] for name in dict.fromkeys(metrics or suggested(rows)))
     for metric in chosen:
         _require(metric, kept)
     return Plan(kept, chosen, max_tokens, seed, trials)

@@ -5,7 +5,7 @@ can be had for BLEU and perplexity as for a mean, without looking at a text twic
 """
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -143,7 +143,7 @@ METRICS: Mapping[str, Metric] = {
 }
 
 
-def suggested(rows: list[Row]) -> tuple[str, ...]:
+def suggested(rows: Sequence[Row]) -> tuple[str, ...]:
     """The metrics that fit the rows: perplexity where there is a completion, and by the answers' look one or two more."""
     chosen = ["perplexity"] if all(row.text is not None or row.answer is not None for row in rows) else []
     asked = [row for row in rows if row.text is None]

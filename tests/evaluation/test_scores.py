@@ -65,6 +65,11 @@ def test_suggested_metrics() -> None:
     assert suggested(rows_of([{"text": "x y"}])) == ("perplexity",)
 
 
+def test_the_metrics_fit_all_rows_however_few_are_drawn() -> None:
+    rows = rows_of([{"prompt": str(n), "completion": f"label {n % 6}"} for n in range(60)])
+    assert [metric.name for metric in plan(rows, [], limit=8).metrics] == ["perplexity", "accuracy"]
+
+
 def test_a_metric_that_the_rows_do_not_allow() -> None:
     with pytest.raises(BadInput, match="perplexity needs a completion"):
         plan(rows_of([{"prompt": "x", "references": ["a"]}]), ["perplexity"])
