@@ -152,7 +152,7 @@ def plot(rates: dict[str, dict[str, list[float]]], path: Path) -> None:
     axes.set_xticks([i + 0.4 for i in range(len(rates))], list(rates))
     axes.set_ylabel("throughput / engine without LoRA")
     axes.axhline(1.0, color="gray", linewidth=0.8)
-    axes.legend(title="engine, adapters mixed", fontsize=7, ncols=2)
+    figure.legend(title="engine, adapters mixed", fontsize=7, loc="outside right upper")
     figure.savefig(path)
 
 
