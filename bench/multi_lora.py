@@ -172,6 +172,10 @@ def main() -> None:
     parser.add_argument("--out", type=Path, help="every rate, as JSON")
     parser.add_argument("--plot", type=Path)
     args = parser.parse_args()
+    if args.model == "8b" and not torch.cuda.is_available():
+        raise SystemExit(
+            "--model 8b takes 16 GB for each engine's weights, and torch sees no GPU here; --model large is for a CPU"
+        )
     made = {"large": large, "8b": shape_8b}.get(args.model)
     model = made(args.folder) if made else resolve_base(args.model)
     fast = args.model == "embedded" or torch.cuda.is_available()
