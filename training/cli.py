@@ -147,9 +147,6 @@ def quantize(
         ),
     ] = "gptq",
     calibration: Annotated[Path | None, typer.Option(help="Data rows to fit the layers to.")] = None,
-    group_size: Annotated[
-        int, typer.Option(help="Of gptq: inputs that share a scale: 32, 64 or 128. Fewer are nearer to the base, and larger.")
-    ] = 128,
     as_json: Json = False,
 ) -> None:
     """Write a quantized copy of a base: gptq and w8a8 for the service, with adapters on it; int8 and nf4 (bitsandbytes) for transformers."""
@@ -158,7 +155,7 @@ def quantize(
 
     # The libraries that do the work log to stdout, which is for the result.
     with contextlib.redirect_stdout(sys.stderr):
-        note = run(base, out, method, calibration, group_size)
+        note = run(base, out, method, calibration)
     if as_json:
         typer.echo(json.dumps(note))
         return

@@ -28,28 +28,23 @@ from training.record import peak_memory
 
 SCHEMES = {"gptq": "W4A16", "w8a8": "W8A8", "int8": "LLM.int8()", "nf4": "NF4, double quantization"}
 _LIBRARIES = {"gptq": ("llmcompressor", "compressed-tensors"), "w8a8": ("llmcompressor", "compressed-tensors")}
-GROUPS = (32, 64, 128)  # that vLLM's 4-bit products take
+_GROUP = 128
 _SAMPLES = 256
 _LENGTH = 512
 
 
-def quantize(base: str, out: Path, method: str, calibration: Path | None, group: int = GROUPS[-1]) -> dict[str, Any]:
+def quantize(base: str, out: Path, method: str, calibration: Path | None) -> dict[str, Any]:
     """Writes a quantized base into `out`; returns its note: origin, method, bytes before and after, seconds.
 
     `calibration` holds data rows whose text the layers are fitted to; without it, the model's own README and
-    the documentation of Python's standard library serve. `group`: how many of a layer's inputs share a scale in 4 bits, at most;
-    at 32 a weight takes 4.5 bits, at 128 it takes 4.125.
+    the documentation of Python's standard library serve.
 
     Raises:
-        BadInput: the method is unknown, the group is none of GROUPS, the base is quantized already, or the calibration data cannot be used.
+        BadInput: the method is unknown, the base is quantized already, or the calibration data cannot be used.
         Conflict: `out` is there already. Whatever fails, nothing is left in `out`.
     """
     if method not in SCHEMES:
         raise BadInput(f"unknown method {method!r}; give one of {', '.join(SCHEMES)}", param="method")
-    if group not in GROUPS or (group != GROUPS[-1] and method != "gptq"):
-        raise BadInput(
-            f"a group of {group} with {method}; gptq takes {', '.join(map(str, GROUPS))}, and others none", param="group_size"
-        )
     require_free(out)
     source = describe_base(resolve_base(base), base)
     if source.quantization:
@@ -58,9 +53,7 @@ def quantize(base: str, out: Path, method: str, calibration: Path | None, group:
         raise BadInput(f"{method} fits nothing to data; leave --calibration out, or give --method gptq", param="calibration")
     began = time.monotonic()
     with whole_folder(out.absolute()) as folder:
-        settings = (
-            _load_in(source, method, folder) if method in KINDS else _calibrated(source, method, calibration, folder, group)
-        )
+        settings = _load_in(source, method, folder) if method in KINDS else _calibrated(source, method, calibration, folder)
         copy_tokenizer(source.path, folder)
         note = _note(source, folder, method, settings)
         note["seconds"] = round(time.monotonic() - began, 1)
@@ -77,12 +70,12 @@ def _load_in(source: Base, kind: str, folder: Path) -> dict[str, Any]:
     return quantization_facts(model, kind)
 
 
-def _calibrated(source: Base, method: str, calibration: Path | None, folder: Path, group: int) -> dict[str, Any]:
+def _calibrated(source: Base, method: str, calibration: Path | None, folder: Path) -> dict[str, Any]:
     """Writes the base as llm-compressor fits it to texts; the scheme and the texts."""
     rows = load_rows(calibration) if calibration else _plain_rows()
     tokenizer = load_tokenizer(source)
     ids = [list(_text_ids(row, tokenizer))[:_LENGTH] for row in rows[:_SAMPLES]]
-    scheme = _eight_bits() if method == "w8a8" else _four_bits(source, group)
+    scheme = _eight_bits() if method == "w8a8" else _four_bits(source)
     _fit(source, scheme, ids, folder)
     return {"calibration": str(calibration or "standard library"), "samples": len(ids), **scheme}
 
@@ -109,15 +102,15 @@ def _plain_rows() -> list[Row]:
     return [Row(line=n, text=text) for n, text in enumerate(sorted(set(found)), start=1)]
 
 
-def group_size(widths: set[int], most: int) -> int:
-    """The largest group up to `most` inputs, a power of two, that divides every layer's width."""
-    return math.gcd(most, *widths)
+def group_size(widths: set[int]) -> int:
+    """The largest group up to 128 inputs that divides every layer's width."""
+    return math.gcd(_GROUP, *widths)
 
 
-def _four_bits(source: Base, most: int) -> dict[str, Any]:
+def _four_bits(source: Base) -> dict[str, Any]:
     linear = {m.in_features for name, m in source.modules.items() if m.kind == "linear" and name != "lm_head"}
-    group = group_size(linear, most)
-    if group < GROUPS[0]:
+    group = group_size(linear)
+    if group < 32:
         raise BadInput(
             f"{source.id} has layers of widths {sorted(linear)}; 4-bit groups need a common divisor of 32 or more", param="base"
         )

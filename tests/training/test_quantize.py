@@ -35,10 +35,3 @@ def test_what_bitsandbytes_does_not_fit_to_data_takes_none(tiny: Path, tmp_path:
     with pytest.raises(BadInput, match="--calibration"):
         quantize(str(tiny), tmp_path / "made", "nf4", tmp_path / "rows.jsonl")
     assert not (tmp_path / "made").exists()
-
-
-@pytest.mark.parametrize(("method", "group"), [("gptq", 48), ("gptq", 0), ("nf4", 32), ("w8a8", 64)])
-def test_a_group_that_the_method_does_not_take(tiny: Path, tmp_path: Path, method: str, group: int) -> None:
-    with pytest.raises(BadInput, match=f"a group of {group} with {method}; gptq takes 32, 64, 128"):
-        quantize(str(tiny), tmp_path / "made", method, None, group)
-    assert not (tmp_path / "made").exists()
