@@ -68,6 +68,12 @@ def inspect_header(path: Path, most: int = MAX_HEADER) -> tuple[Header, list[str
         if length > most or 8 + length > size:
             return empty, [f"the header says {length} bytes, the file has {size} and a header at most {most}"]
         raw = file.read(length)
+    return parse_header(raw, size)
+
+
+def parse_header(raw: bytes, size: int) -> tuple[Header, list[str]]:
+    """As `inspect_header`, of the header's own bytes in a file of `size` bytes."""
+    empty = Header({}, {})
     try:
         content = _content(raw)
     except (ValueError, RecursionError) as error:
@@ -78,8 +84,9 @@ def inspect_header(path: Path, most: int = MAX_HEADER) -> tuple[Header, list[str
     faults += [f"tensor {printable(tensor, 200)} {fault}" for tensor, fault in wrong.items()]
     if faults:
         return empty, faults
-    tensors = {tensor: _entry(entry, 8 + length) for tensor, entry in content.items()}
-    return Header(tensors, metadata), _layout(tensors, 8 + length, size)
+    data_start = 8 + len(raw)
+    tensors = {tensor: _entry(entry, data_start) for tensor, entry in content.items()}
+    return Header(tensors, metadata), _layout(tensors, data_start, size)
 
 
 def _content(raw: bytes) -> dict[str, Any]:

@@ -5,7 +5,6 @@ A place in the model is found once for each tensor name here. What is not plain 
 other half, another shape) is left to vLLM's own loader, which refuses it or knows what to do.
 """
 
-import json
 import math
 from functools import lru_cache
 from pathlib import Path
@@ -13,6 +12,7 @@ from typing import Any, NamedTuple
 
 import torch
 
+from adapters.safetensors_header import TensorEntry, parse_header
 from service.engine.products import Layer, Weights
 
 FILE = "adapter_model.safetensors"
@@ -78,15 +78,6 @@ class Reader:
         return Place(layer, part, is_a, by_peft) if is_known else None
 
 
-class Entry(NamedTuple):
-    """A tensor in a file of safetensors: numbers that begin `start` bytes after the header."""
-
-    name: str
-    dtype: torch.dtype
-    shape: tuple[int, ...]
-    start: int
-
-
 def tensors_of(path: Path) -> dict[str, torch.Tensor] | None:
     """A safetensors file's tensors, on one read of it; None where it is not one, or of other numbers than adapters are of.
 
@@ -96,37 +87,24 @@ def tensors_of(path: Path) -> dict[str, torch.Tensor] | None:
         data = bytearray(path.stat().st_size)
         if file.readinto(data) != len(data):
             return None
-    first = 8 + int.from_bytes(data[:8], "little")  # https://github.com/huggingface/safetensors#format
-    entries = _entries(bytes(data[8:first]), len(data) - first)
+    first = 8 + int.from_bytes(data[:8], "little")
+    entries = _entries(bytes(data[8:first]), len(data)) if first <= len(data) else None
     if entries is None:
         return None
     return {
-        entry.name: torch.frombuffer(data, dtype=entry.dtype, count=math.prod(entry.shape), offset=first + entry.start).view(
+        name: torch.frombuffer(data, dtype=_DTYPES[entry.dtype], count=math.prod(entry.shape), offset=entry.start).view(
             entry.shape
         )
-        for entry in entries
+        for name, entry in entries.items()
     }
 
 
 @lru_cache(maxsize=64)  # adapters of one recipe have the same header
-def _entries(header: bytes, room: int) -> tuple[Entry, ...] | None:
-    """What a header tells of the `room` bytes behind it; None where it is none, or tells of more than there is."""
-    try:
-        told = json.loads(header)
-        entries = [
-            Entry(n, _DTYPES[t["dtype"]], tuple(t["shape"]), t["data_offsets"][0]) for n, t in told.items() if n != "__metadata__"
-        ]
-        is_whole = all(_is_within(entry, room) for entry in entries)
-    except (ValueError, LookupError, TypeError, AttributeError):  # whatever JSON but a header may hold
-        return None
-    return tuple(entries) if is_whole else None
-
-
-def _is_within(entry: Entry, room: int) -> bool:
-    sizes = (*entry.shape, entry.start + 1)
-    if not all(type(size) is int and size > 0 for size in sizes):
-        return False
-    return entry.start + math.prod(entry.shape) * entry.dtype.itemsize <= room
+def _entries(header: bytes, size: int) -> dict[str, TensorEntry] | None:
+    """What is in a file of `size` bytes with this header; None where the header is wrong, or a tensor is none that can be read."""
+    found, faults = parse_header(header, size)
+    is_plain = all(entry.dtype in _DTYPES and entry.end > entry.start for entry in found.tensors.values())
+    return found.tensors if is_plain and not faults else None
 
 
 def _fits(pair: dict[bool, torch.Tensor], layer: Layer, part: int) -> bool:
