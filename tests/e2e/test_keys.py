@@ -185,18 +185,24 @@ def test_sigterm_under_load(keyed: Process, keys: Keys) -> None:
                 time.sleep(0.05)
 
     streamed: list[str] = []
+    under_way = threading.Event()
 
     def stream() -> None:
-        body = {"prompt": "x", "max_tokens": 100, "n": 2, "ignore_eos": True, "stream": True}
+        body = {"prompt": "x", "max_tokens": 400, "n": 2, "ignore_eos": True, "stream": True}
         with httpx.stream("POST", f"{keyed.url}/v1/completions", json=body, headers=header, timeout=60) as answer:
-            streamed.extend(line for line in answer.iter_lines() if line)
+            for line in answer.iter_lines():
+                streamed.extend([line] if line else [])
+                under_way.set()
 
     evaluation = {"model": "one", "rows": [{"prompt": "x", "completion": "y"}] * 500, "metrics": ["accuracy"], "max_tokens": 64}
     begun = keyed.client.call("POST", "/v1/evaluations", json=evaluation)["id"]
     threads = [threading.Thread(target=ask) for _ in range(4)] + [threading.Thread(target=stream)]
-    for thread in threads:
+    for thread in threads[:-1]:
         thread.start()
     time.sleep(1)
+    # Begun last, and longer than the others: what holds the process up while they ask again.
+    threads[-1].start()
+    assert under_way.wait(60)
     at = time.monotonic()
     keyed.process.send_signal(signal.SIGTERM)
     signalled.set()
