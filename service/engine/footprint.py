@@ -27,7 +27,7 @@ def footprint(worker: Any) -> dict[str, int]:
     parts = {
         "weights": _bytes(model.parameters()) + _packed(model),
         "kv_cache": sum(resident(pointer, size) if is_host else size for pointer, size, is_host in _storages(runner.kv_caches)),
-        "adapters": _bytes(_matrices(runner)),
+        "adapters": sum(map(_adapter, _adapters(runner))),
     }
     if worker.device.type == "cuda":
         parts["device"] = max(0, torch.cuda.memory_reserved(worker.device) - sum(parts.values()))
@@ -62,18 +62,22 @@ def _packed_itemsize(weight: torch.Tensor | None) -> int:
     return weight.itemsize if weight.numel() == 0 else 0
 
 
-def _matrices(runner: Any) -> list[torch.Tensor]:
-    """Every loaded adapter's, as vLLM read them and as they are laid out for the products (service.engine.slots)."""
+def _adapters(runner: Any) -> Iterable[Any]:
+    """Every loaded one."""
     manager = getattr(runner, "lora_manager", None)
-    adapters = manager._adapter_manager._registered_adapters.cache.values() if manager else ()
-    found: list[torch.Tensor] = []
-    for adapter in adapters:
-        for lora in adapter.loras.values():
-            for part in (lora.lora_a, lora.lora_b):
-                found += [tensor for tensor in (part if isinstance(part, list) else [part]) if tensor is not None]
-        for weights in getattr(adapter, "laid_out", {}).values():
-            found += weights.tensors if weights is not None else []
-    return found
+    return manager._adapter_manager._registered_adapters.cache.values() if manager else ()
+
+
+def _adapter(adapter: Any) -> int:
+    """Bytes of an adapter as vLLM read it and as it is laid out for the products (service.engine.slots), what is the same piece of memory once."""
+    laid_out = [weights for weights in getattr(adapter, "laid_out", {}).values() if weights is not None]
+    if not adapter.loras:
+        return sum(
+            weights.bytes for weights in laid_out
+        )  # read straight into its layout; hundreds of them are looked at together
+    halves = [part for lora in adapter.loras.values() for part in (lora.lora_a, lora.lora_b)]
+    parts = [part for half in halves for part in (half if isinstance(half, list) else [half]) if part is not None]
+    return _bytes(parts + [tensor for weights in laid_out for tensor in weights.tensors])
 
 
 def resident(pointer: int, size: int) -> int:

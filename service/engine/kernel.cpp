@@ -37,6 +37,7 @@ typedef float Floats __attribute__((vector_size(4 * LANES)));
 typedef uint32_t Words __attribute__((vector_size(4 * LANES)));
 typedef uint16_t Halves __attribute__((vector_size(2 * LANES)));
 struct Bf16 { uint16_t bits; };
+struct Half { uint16_t bits; };  // IEEE's 16 bits
 struct Pair { Bf16 even, odd; };  // of one column, at depths 2 k and 2 k + 1
 #ifdef HAS_PAIRS
 template <class T> using Row = T;  // what a row of T's is multiplied as
@@ -48,6 +49,15 @@ static inline float wide(float x) { return x; }
 static inline float wide(Bf16 x) {
     uint32_t word = (uint32_t)x.bits << 16;
     float f;
+    std::memcpy(&f, &word, sizeof f);
+    return f;
+}
+static inline float wide(Half x) {
+    uint32_t sign = (uint32_t)(x.bits & 0x8000) << 16, rest = (uint32_t)(x.bits & 0x7fff) << 13, word;
+    float f;
+    if (x.bits & 0x7c00) word = rest + (((x.bits & 0x7c00) == 0x7c00) ? 0x70000000 : 0x38000000);
+    else f = (float)(x.bits & 0x3ff) * 0x1p-24f, std::memcpy(&word, &f, sizeof f);  // zero, or less than the smallest normal one
+    word |= sign;
     std::memcpy(&f, &word, sizeof f);
     return f;
 }
@@ -359,29 +369,43 @@ static inline void put(Pair &to, const U *row, int64_t depth, int64_t k, float s
     to.odd.bits = 2 * k + 1 < depth ? narrowed(scale * wide(row[2 * k + 1])) : 0;
 }
 
-// Columns first .. first + columns of the panels in `to`, which hold `all`, become the rows of (columns, depth), times `scale`.
+struct Job {  // a stored matrix, or some rows of one, and where it goes; both addresses are added to those of the whole
+    int64_t from, to;
+    int64_t columns, depth;      // the rows that are stored, and how long each is
+    int64_t first, all, length;  // in panels that hold `all` columns of an even `length`: the first that is written
+    float scale;
+    int32_t stored, kept;        // F32, BF16 or F16; F32 or BF16
+};
+enum { F32, BF16, F16 };
+
+// What of the panels no row goes to is left as it is: zeros.
 template <class W, class U>
-static void lay_out(W *to, const U *from, int64_t all, int64_t first, int64_t columns, int64_t depth, float scale) {
-    int64_t length = steps(to, depth), panels = (all + LANES - 1) / LANES;
-    for (int64_t part = 0; part < length; part += STRETCH)
-        for (int64_t column = 0; column < columns; column++) {
-            int64_t panel = (first + column) / LANES, start = panel / BLOCK * BLOCK, side = std::min<int64_t>(BLOCK, panels - start);
-            W *at = to + (start * length + panel - start) * LANES + (first + column) % LANES;
-            const U *row = from + column * depth;
-            for (int64_t k = part, end = std::min(part + STRETCH, length); k < end; k++) put(at[k * side * LANES], row, depth, k, scale);
+static void lay_out(const Job &job, const U *from, W *to) {
+    int64_t length = steps(to, job.length), filled = steps(to, job.depth), panels = (job.all + LANES - 1) / LANES;
+    for (int64_t part = 0; part < filled; part += STRETCH)
+        for (int64_t column = 0; column < job.columns; column++) {
+            int64_t panel = (job.first + column) / LANES, start = panel / BLOCK * BLOCK, side = std::min<int64_t>(BLOCK, panels - start);
+            W *at = to + (start * length + panel - start) * LANES + (job.first + column) % LANES;
+            const U *row = from + column * job.depth;
+            for (int64_t k = part, end = std::min(part + STRETCH, filled); k < end; k++) put(at[k * side * LANES], row, job.depth, k, job.scale);
         }
+}
+template <class U>
+static void lay_out(const Job &job, const U *from, char *to) {
+    if (job.kept == BF16) lay_out(job, from, (Pair *)(to + job.to));
+    else lay_out(job, from, (float *)(to + job.to));
 }
 
 extern "C" int lanes() { return LANES; }
 extern "C" int block() { return BLOCK; }
-#define LAY_OUT(name, W, U)                                                                                                     \
-    extern "C" void name(void *to, const void *from, int64_t all, int64_t first, int64_t columns, int64_t depth, float scale) { \
-        lay_out((W *)to, (const U *)from, all, first, columns, depth, scale);                                                   \
+extern "C" void lay_out(const Job *jobs, int64_t count, const char *from, char *to) {
+    for (const Job *job = jobs; job < jobs + count; job++) {
+        const char *matrix = from + job->from;
+        if (job->stored == F32) lay_out(*job, (const float *)matrix, to);
+        else if (job->stored == BF16) lay_out(*job, (const Bf16 *)matrix, to);
+        else lay_out(*job, (const Half *)matrix, to);
     }
-LAY_OUT(f32_of_f32, float, float)
-LAY_OUT(f32_of_bf16, float, Bf16)
-LAY_OUT(bf16_of_f32, Pair, float)
-LAY_OUT(bf16_of_bf16, Pair, Bf16)
+}
 extern "C" void add_bf16(const Layer *layer, const Step *step, void *y, int64_t y_stride, const void *x, int64_t x_stride) {
     add<Bf16>(*layer, *step, (Bf16 *)y, y_stride, (const Bf16 *)x, x_stride);
 }

@@ -38,40 +38,38 @@ class Step(ctypes.Structure):
     _fields_ = [("slots", ctypes.c_void_p), ("starts", ctypes.c_void_p), ("rows", ctypes.c_void_p), ("groups", ctypes.c_int32)]
 
 
+class Job(ctypes.Structure):
+    """A stored matrix and its place in panels, addresses in bytes from those that `lay_out` is given; see kernel.cpp."""
+
+    _fields_ = [
+        *((name, ctypes.c_int64) for name in ("start", "to", "columns", "depth", "first", "all", "length")),
+        ("scale", ctypes.c_float),
+        ("stored", ctypes.c_int32),
+        ("kept", ctypes.c_int32),
+    ]
+
+
 # (layer, step, y, y's row stride, x, x's row stride), addresses and strides in elements
 Add = Callable[[int, int, int, int, int, int], None]
-# (to, from, columns of all, first column, columns, depth, scale)
-LayOut = Callable[[int, int, int, int, int, int, float], None]
+# (array of jobs, how many, address of what is stored, address of the panels, all zeros)
+LayOut = Callable[["ctypes.Array[Job]", int, int, int], None]
 _NAMES = {torch.float32: "f32", torch.bfloat16: "bf16"}
+# By which a job names the dtypes that can be stored; panels are of the first two.
+DTYPES = (torch.float32, torch.bfloat16, torch.float16)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Kernel:
-    """The loaded library: the columns of a panel, the panels of a block, the product by dtype, and the layout by dtypes (wanted, stored)."""
+    """The loaded library: the columns of a panel, the panels of a block, the product by dtype, and the layout.
+
+    A matrix (columns, depth) becomes blocks of (depth, panels, lanes), whose last has fewer panels, the last of which zeros fill.
+    In bfloat16 two numbers that follow one another in depth lie side by side, and zeros make an odd depth even.
+    """
 
     lanes: int
     block: int
     add: dict[torch.dtype, Add]
-    lay_out: dict[tuple[torch.dtype, torch.dtype], LayOut]
-
-    def panels(self, matrices: Sequence[Sequence[torch.Tensor]], dtype: torch.dtype, scales: Sequence[float]) -> torch.Tensor:
-        """Matrices (columns, depth), each given as parts of its rows and times its scale, one after another, flat, in `dtype`.
-
-        A matrix becomes blocks of (depth, panels, lanes), whose last has fewer panels, the last of which zeros fill. In bfloat16
-        two numbers that follow one another in depth lie side by side, and zeros make an odd depth even.
-        """
-        shapes = [(sum(map(len, parts)), parts[0].shape[1]) for parts in matrices]
-        sizes = [self.size(columns, depth, dtype) for columns, depth in shapes]
-        made = torch.zeros(sum(sizes), dtype=dtype)
-        to = made.data_ptr()
-        for parts, scale, (columns, depth), size in zip(matrices, scales, shapes, sizes, strict=True):
-            first = 0
-            for part in parts:
-                known = part.contiguous() if part.dtype in _NAMES else part.float().contiguous()
-                self.lay_out[dtype, known.dtype](to, known.data_ptr(), columns, first, len(part), depth, scale)
-                first += len(part)
-            to += size * dtype.itemsize
-        return made
+    lay_out: LayOut
 
     def size(self, columns: int, depth: int, dtype: torch.dtype) -> int:
         """Numbers in the panels of a matrix (columns, depth)."""
@@ -109,14 +107,13 @@ def kernel() -> Kernel | None:
         logging.getLogger("vllm").warning("multi-LoRA runs slower, without its own kernel: %s", error)
         return None
     address, number = ctypes.c_void_p, ctypes.c_int64
-    add: dict[torch.dtype, Add] = {}
-    lay_out: dict[tuple[torch.dtype, torch.dtype], LayOut] = {}
-    for dtype, name in _NAMES.items():
-        add[dtype] = _declared(library[f"add_{name}"], address, address, address, number, address, number)
-        for stored, of in _NAMES.items():
-            declared = _declared(library[f"{name}_of_{of}"], address, address, number, number, number, number, ctypes.c_float)
-            lay_out[dtype, stored] = declared
-    return Kernel(library.lanes(), library.block(), add, lay_out)
+    add: dict[torch.dtype, Add] = {
+        dtype: _declared(library[f"add_{name}"], address, address, address, number, address, number)
+        for dtype, name in _NAMES.items()
+    }
+    return Kernel(
+        library.lanes(), library.block(), add, _declared(library.lay_out, ctypes.POINTER(Job), number, address, address)
+    )
 
 
 def _declared(function: Any, *arguments: Any) -> Any:

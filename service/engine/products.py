@@ -6,7 +6,6 @@ that no adapter touches returns at once.
 """
 
 import ctypes
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache, cached_property
@@ -15,8 +14,9 @@ from typing import NamedTuple
 import torch
 
 from service.engine import kernel
+from service.engine.layout import Stored, array_of, evened, filled, jobs_of, kept_in, sizes_of
 
-# Rows of a run from which two library products beat the kernel, where they ever do (see _library_is_fast).
+# Rows of a run from which two library products beat the kernel, where they ever do (see library_is_fast).
 LARGE = 96
 _AVX512_LANES = 16
 
@@ -125,22 +125,28 @@ class Weights:
         native = kernel.kernel()
         panels = None
         if with_panels and native is not None and dtype in native.add:
-            kept = torch.bfloat16 if _are_narrow(a, b, scales) else dtype
-            lefts = [_evened(left, dim=0) for left in a]
-            rights = [[_evened(right, dim=1)] for right in b]
-            panels = native.panels([lefts], kept, [1.0]), native.panels(rights, kept, scales)
-        stored = Matrices(tuple(a), tuple(b), tuple(scales)) if panels is None or _library_is_fast(dtype) else None
+            panels = _panels(native, a, b, scales, dtype)
+        stored = Matrices(tuple(a), tuple(b), tuple(scales)) if panels is None or library_is_fast(dtype) else None
         return cls(tuple(map(len, a)), dtype, panels, stored)
 
-    @property
-    def evened(self) -> list[int]:
-        """The ranks as they are in panels."""
-        return [rank + rank % 2 for rank in self.ranks]
+    @cached_property
+    def slot(self) -> kernel.Slot:
+        """As the kernel takes it; its addresses are those of what is held here."""
+        if self.panels is None:
+            return _EMPTY
+        left, right = self.panels
+        ranks = ctypes.addressof(_ranks(tuple(map(evened, self.ranks))))
+        return kernel.Slot(left.data_ptr(), right.data_ptr(), ranks, left.dtype == torch.bfloat16)
 
     @property
     def tensors(self) -> list[torch.Tensor]:
         """All that is held."""
         return [*(self.panels or ()), *(self.stored.a + self.stored.b if self.stored else ())]
+
+    @cached_property
+    def bytes(self) -> int:
+        """Of all that is held."""
+        return sum(tensor.nbytes for tensor in self.tensors)
 
     def matrices(self, widths: Sequence[int], width_in: int) -> Matrices:
         """As plain matrices, for a layer of this shape; taken out of the panels where nothing else is held."""
@@ -149,23 +155,35 @@ class Weights:
         native = kernel.kernel()
         if self.panels is None or native is None:
             raise ValueError("these weights are held neither as they came nor in panels")
-        a = native.matrix(self.panels[0], sum(self.evened), width_in)
-        sizes = [native.size(width, rank, self.panels[1].dtype) for width, rank in zip(widths, self.evened, strict=True)]
-        parts = zip(torch.split(self.panels[1], sizes), widths, self.evened, strict=True)
-        return Matrices(torch.split(a, self.evened), tuple(native.matrix(*part) for part in parts), (1.0,) * len(self.ranks))
+        ranks = list(map(evened, self.ranks))
+        a = native.matrix(self.panels[0], sum(ranks), width_in)
+        sizes = [native.size(width, rank, self.panels[1].dtype) for width, rank in zip(widths, ranks, strict=True)]
+        parts = zip(torch.split(self.panels[1], sizes), widths, ranks, strict=True)
+        return Matrices(torch.split(a, ranks), tuple(native.matrix(*part) for part in parts), (1.0,) * len(ranks))
 
 
-def _are_narrow(a: Sequence[torch.Tensor], b: Sequence[torch.Tensor], scales: Sequence[float]) -> bool:
-    """Whether bfloat16 holds all of these, B times its scale, without rounding."""
-    parts = [part for part in (*a, *b) if len(part)]
-    return all(part.dtype == torch.bfloat16 for part in parts) and all(math.frexp(scale)[0] == 0.5 for scale in scales)
+_EMPTY = kernel.Slot(None, None, None, 0)
 
 
-def _evened(part: torch.Tensor, dim: int) -> torch.Tensor:
-    """With a zero more along `dim` where its length is odd: the kernel multiplies pairs."""
-    if part.shape[dim] % 2 == 0:
-        return part
-    return torch.cat([part, torch.zeros_like(part.narrow(dim, 0, 1))], dim)
+@cache  # there are few different ones, and their addresses are handed out
+def _ranks(values: tuple[int, ...]) -> ctypes.Array[ctypes.c_int32]:
+    return kernel.ints(values)
+
+
+def _panels(
+    native: kernel.Kernel, a: Sequence[torch.Tensor], b: Sequence[torch.Tensor], scales: Sequence[float], dtype: torch.dtype
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Those of one layer's tensors; what is stored in a dtype that the kernel does not read, through float32."""
+    lefts, rights = ([t.contiguous() if t.dtype in kernel.DTYPES else t.float().contiguous() for t in side] for side in (a, b))
+    parts = [
+        Stored(len(left), len(right), left.data_ptr(), right.data_ptr(), (left.dtype, right.dtype), scale)
+        for left, right, scale in zip(lefts, rights, scales, strict=True)
+    ]
+    widths, width_in, kept = list(map(len, rights)), lefts[0].shape[1], kept_in(dtype, parts)
+    sizes = sizes_of(native, [part.rank for part in parts], widths, width_in, kept)
+    jobs = array_of(jobs_of(native, parts, widths, width_in, kept, 0))
+    left, right = torch.split(filled(native, jobs, sum(sizes), kept), sizes)
+    return left, right
 
 
 def _used(mask: torch.Tensor) -> int:
@@ -175,29 +193,22 @@ def _used(mask: torch.Tensor) -> int:
 
 
 class Layer:
-    """One wrapped layer: its adapters by slot. `widths` are the output's slices, `width_in` the input's features."""
+    """One wrapped layer: its adapters by slot, `touched` by how many. `widths` are the output's slices, `width_in` the input's features."""
 
     def __init__(self, slots: int, widths: Sequence[int], width_in: int) -> None:
         self.weights: list[Weights | None] = [None] * slots
         self.widths, self.width_in = tuple(widths), width_in
-        self.touched = False
+        self.touched = 0
         self._slots = (kernel.Slot * slots)()
         self._widths = kernel.ints(self.widths)
-        self._ranks: list[object] = [None] * slots
         self._struct = kernel.Layer(ctypes.addressof(self._slots), ctypes.addressof(self._widths), len(self.widths), width_in)
         self._address = ctypes.addressof(self._struct)
 
     def set(self, slot: int, weights: Weights | None) -> None:
         """Puts an adapter's weights into a slot, or empties it."""
+        self.touched += (weights is not None) - (self.weights[slot] is not None)
         self.weights[slot] = weights
-        self.touched = any(self.weights)
-        if weights is None or weights.panels is None:
-            self._slots[slot] = kernel.Slot(None, None, None, 0)
-        else:
-            self._ranks[slot] = ranks = kernel.ints(weights.evened)
-            left, right = weights.panels
-            narrow = left.dtype == torch.bfloat16
-            self._slots[slot] = kernel.Slot(left.data_ptr(), right.data_ptr(), ctypes.addressof(ranks), narrow)
+        self._slots[slot] = _EMPTY if weights is None else weights.slot
 
     def add(self, y: torch.Tensor, x: torch.Tensor, step: Step) -> None:
         """y[:, slice i] += x A_i^T B_i^T in place; y (rows, sum of widths), x (rows, in). Raises ValueError on fewer rows than grouped."""
@@ -205,7 +216,7 @@ class Layer:
             return
         if step.end > len(y):
             raise ValueError(f"the step groups {step.end} rows, the layer has {len(y)}")
-        native, fast = self._kernel(y, x), _library_is_fast(y.dtype)
+        native, fast = self._kernel(y, x), library_is_fast(y.dtype)
         groups = step.small if fast else step.all
         if native is not None and groups is not None:
             native(self._address, groups.address, y.data_ptr(), y.stride(0), x.data_ptr(), x.stride(0))
@@ -243,7 +254,7 @@ def add_product(y: torch.Tensor, shrunk: torch.Tensor, b: torch.Tensor, scale: f
 
 
 @cache
-def _library_is_fast(dtype: torch.dtype) -> bool:
+def library_is_fast(dtype: torch.dtype) -> bool:
     """Only float32 without AVX-512: torch emulates bfloat16 there, and with AVX-512 the kernel is as fast with one adapter, twice with eight."""
     native = kernel.kernel()
     return dtype == torch.float32 and native is not None and native.lanes < _AVX512_LANES

@@ -29,11 +29,20 @@ class GroupedLora(PunicaWrapperCPU):
     def update_metadata(
         self, mapping: Any, lora_index_to_id: list[int | None], max_loras: int, vocab_size: int, **kwargs: Any
     ) -> None:
-        """Groups the step's rows once, for all layers."""
-        super().update_metadata(mapping, lora_index_to_id, max_loras, vocab_size, **kwargs)
+        """Groups the step's rows once, for all layers. Of vLLM's own arrays of them, none of which is read here, those that one asks for are made then."""
         slot_of = {adapter: slot for slot, adapter in enumerate(lora_index_to_id) if adapter is not None}
         self.tokens = Step([slot_of.get(adapter, -1) for adapter in mapping.index_mapping])
         self.sampled = Step([slot_of.get(adapter, -1) for adapter in mapping.prompt_mapping])
+
+    @property
+    def token_lora_indices(self) -> torch.Tensor:
+        """The slot of each row."""
+        return torch.tensor(self.tokens.slots)
+
+    @property
+    def sampler_indices(self) -> torch.Tensor:
+        """The slot of each row whose logits are asked for."""
+        return torch.tensor(self.sampled.slots)
 
     def add_lora_linear(
         self, y: torch.Tensor, x: torch.Tensor, lora_a_stacked: tuple[torch.Tensor, ...], *args: Any, **kwargs: Any

@@ -6,7 +6,8 @@ stacks are shapes without memory, so that slots cost nothing and there can be as
 looks up for each of its adapters takes the same time however many are resident.
 """
 
-from functools import wraps
+import json
+from functools import lru_cache, wraps
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,8 @@ import torch
 
 from service.engine.products import Weights
 from service.engine.reading import Reader, lay_out
+
+CONFIG = "adapter_config.json"
 
 
 def install() -> None:
@@ -57,12 +60,11 @@ def _mapper(model: Any) -> Any:
 def _loading(original: Any) -> Any:
     def load(self: Any, request: Any) -> Any:
         from vllm.lora.lora_model import LoRAModel
-        from vllm.lora.peft_helper import PEFTHelper
 
         manager, folder = self._adapter_manager, Path(request.lora_path)
-        if manager.placed is None or not (folder / "adapter_config.json").is_file():
+        if manager.placed is None or not (folder / CONFIG).is_file():
             return original(self, request)
-        helper = PEFTHelper.from_local_dir(str(folder), self.max_position_embeddings)
+        helper = _helper((folder / CONFIG).read_text(encoding="utf-8"))
         helper.validate_legal(self.lora_config)
         laid_out = manager.reader.read(folder, helper, self.lora_config.lora_dtype)
         if laid_out is None:
@@ -72,6 +74,14 @@ def _loading(original: Any) -> Any:
         return lora
 
     return load
+
+
+@lru_cache(maxsize=256)  # adapters of one recipe have the same
+def _helper(config: str) -> Any:
+    """vLLM's reading of a config; what it says of a model's longest text, vLLM's own loader adds and nothing asks for."""
+    from vllm.lora.peft_helper import PEFTHelper
+
+    return PEFTHelper.from_dict(json.loads(config))
 
 
 def _adding(original: Any) -> Any:

@@ -4,22 +4,29 @@ from types import SimpleNamespace
 
 import torch
 
-from service.engine.footprint import _bytes, _matrices, _packed
-from service.engine.products import Weights
+from service.engine.footprint import _adapter, _adapters, _packed
+from service.engine.products import Matrices, Weights
 
 
-def test_a_laid_out_adapter_is_counted_whole_and_once() -> None:
+def test_an_adapter_is_counted_whole_and_once() -> None:
     weights = Weights.packed([torch.ones(2, 32)], [torch.ones(64, 2)], [1.0], torch.float32)
     assert weights is not None
-    held = SimpleNamespace(loras={}, laid_out={"q": weights, "again": weights, "untouched": None})
+    held = SimpleNamespace(loras={}, laid_out={"q": weights, "untouched": None})
     runner = SimpleNamespace(
         lora_manager=SimpleNamespace(_adapter_manager=SimpleNamespace(_registered_adapters=SimpleNamespace(cache={1: held})))
     )
     panels = sum(part.numel() for part in weights.panels or ())
     stored = 2 * 32 + 64 * 2 if weights.stored is not None else 0
     assert panels + stored >= 2 * 32 + 64 * 2
-    assert _bytes(_matrices(runner)) == 4 * (stored + panels)
-    assert _matrices(SimpleNamespace()) == []
+    assert [_adapter(adapter) for adapter in _adapters(runner)] == [4 * (stored + panels)]
+    assert list(_adapters(SimpleNamespace())) == []
+
+
+def test_what_vllm_read_and_the_products_hold_too_is_counted_once() -> None:
+    a, b = torch.ones(2, 32), torch.ones(64, 2)
+    weights = Weights((2,), torch.float32, None, Matrices((a,), (b,), (1.0,)))
+    held = SimpleNamespace(loras={"q": SimpleNamespace(lora_a=[a, None], lora_b=b)}, laid_out={"q": weights})
+    assert _adapter(held) == 4 * (2 * 32 + 64 * 2)
 
 
 def test_weights_that_the_products_took_are_counted_by_their_bits() -> None:

@@ -79,7 +79,7 @@ def test_long_runs_are_right_by_the_library_and_by_the_kernel(
     a, b = stacks(2, 16, 64, (48, 16), dtype)
     slots = [0] * (LARGE + 1) + [-1, 1, 1] + [1] * LARGE + [0]
     x, y = torch.randn(len(slots), 64).to(dtype), torch.zeros(len(slots), 64, dtype=dtype)
-    monkeypatch.setattr(products, "_library_is_fast", lambda dtype: fast)
+    monkeypatch.setattr(products, "library_is_fast", lambda dtype: fast)
     layer_of(a, b).add(y, x, Step(slots))
     for slot in (0, 1):
         rows = [row for row, one in enumerate(slots) if one == slot]
@@ -91,7 +91,7 @@ def test_long_runs_are_right_by_the_library_and_by_the_kernel(
 @pytest.mark.parametrize("dtype", list(CLOSE))
 def test_what_is_held_in_panels_alone_comes_out_of_them_whole(dtype: torch.dtype, monkeypatch: pytest.MonkeyPatch) -> None:
     """Odd ranks, an odd width, more panels than a block holds, a slice left out."""
-    monkeypatch.setattr(products, "_library_is_fast", lambda dtype: False)
+    monkeypatch.setattr(products, "library_is_fast", lambda dtype: False)
     torch.manual_seed(0)
     a = [torch.randn(rank, 33).to(dtype) for rank in (5, 0, 130)]
     b = [torch.randn(width, len(left)).to(dtype) for width, left in zip((70, 9, 250), a, strict=True)]
