@@ -145,7 +145,7 @@ class Residency:
         try:
             async with self._turns:
                 self._make_room()
-                await asyncio.sleep(0)  # the engine is told of the leaving first; it need not be done with it
+                await asyncio.sleep(0)  # the engine is told of the leaving first, in the same message
                 began = time.monotonic()
                 await self._engine.load(self.engine_version(entry.version))
         except BaseException:

@@ -30,8 +30,8 @@ from evaluation.rows import Row
 from evaluation.tokens import EncodedRow, encode_prompt, encode_row
 from service.engine.arguments import engine_arguments
 from service.engine.door import EngineState
+from service.engine.exchange import EXCHANGE, Order, Outbox
 from service.engine.footprint import ASK
-from service.engine.leaving import PUT_OUT
 from service.engine.measured import BoundedStats, MeasuredLLM, Observer
 from service.engine.openai import openai_routes
 from service.engine.version import EngineVersion
@@ -57,6 +57,8 @@ class VllmEngine:
         self._observer = observer
         self._llm: MeasuredLLM | None = None
         self._number = 0
+        self._names: dict[int, str] = {}
+        self._outbox = Outbox(self._exchange)
         self._footprint: dict[str, int] = {}
         self._watching: asyncio.Task[None] | None = None
         self._building: asyncio.Future[MeasuredLLM] | None = None
@@ -85,6 +87,7 @@ class VllmEngine:
             self._state, self.failure = "failed", f"{type(error).__name__}: {error}"
             raise
         self.handlers = handlers
+        self._names = {}
         self._state = "ready"
         await self._warm_up()
         self._llm.observer = self._observer  # only now: a warm-up is no one's request
@@ -135,25 +138,23 @@ class VllmEngine:
 
     async def load(self, version: EngineVersion) -> None:
         """Makes a version's weights resident, and known to the OpenAI handlers by its engine name."""
-        llm, request = self._ready(), _lora_request(version)
-        try:
-            await llm.add_lora(request)
-        except EngineDeadError as error:
-            raise Unavailable("the engine died while it loaded the adapter", retry_after=RETRY_AFTER) from error
-        except Exception as error:  # the engine core sends every error of its worker back as a plain Exception
-            raise AdapterRefused((Problem("engine_refused", f"the engine would not load it: {error}"),)) from error
-        self.handlers.openai_serving_models.lora_requests[version.name] = request
+        if refusal := await self._outbox.give(Order.bring_in(version)):
+            raise AdapterRefused((Problem("engine_refused", f"the engine would not load it: {refusal}"),))
+        self.handlers.openai_serving_models.lora_requests[version.name] = _lora_request(version)
+        self._names[version.engine_id] = version.name
 
     async def unload(self, engine_id: int) -> bool:
         """Takes a version's weights out; True when the engine no longer lists it."""
-        llm = self._ready()
-        known = self.handlers.openai_serving_models.lora_requests
-        for name in [name for name, request in known.items() if request.lora_int_id == engine_id]:
-            del known[name]
+        self.handlers.openai_serving_models.lora_requests.pop(self._names.pop(engine_id, ""), None)
+        return not await self._outbox.give(Order("put out", engine_id))
+
+    async def _exchange(self, orders: list[Order]) -> list[str]:
+        """What was in the way of each, in any of the engine's workers."""
         try:
-            return all(await llm.collective_rpc(PUT_OUT, args=(engine_id,)))
+            told = await self._ready().collective_rpc(EXCHANGE, args=(orders,))
         except EngineDeadError as error:
             raise Unavailable("the engine died", retry_after=RETRY_AFTER) from error
+        return [next(filter(None, answers), "") for answers in zip(*told, strict=True)]
 
     async def resident(self) -> set[int]:
         """The engine ids whose weights are in the engine."""

@@ -1,4 +1,4 @@
-"""A vLLM general plugin: in every process of the engine, workers tell their memory and put adapters out, and multi-LoRA on CPU goes through our own products."""
+"""A vLLM general plugin: in every process of the engine, workers tell their memory and exchange adapters, and multi-LoRA on CPU goes through our own products."""
 
 import logging
 from functools import wraps
@@ -13,10 +13,10 @@ def register() -> None:
     """Puts GroupedLora in the place of vLLM's CPU wrapper; on other platforms no products change."""
     from vllm.platforms import current_platform
 
-    from service.engine import footprint, leaving
+    from service.engine import exchange, footprint
 
     footprint.install()
-    leaving.install()
+    exchange.install()
     if not current_platform.is_cpu():
         return
     from vllm.platforms.cpu import CpuPlatform
