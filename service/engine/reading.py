@@ -6,6 +6,7 @@ is not plain (a tensor with no place, one without its other half, another shape)
 what to do.
 """
 
+import os
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
@@ -67,10 +68,13 @@ class Reader:
 
     def read(self, folder: Path, helper: Any, dtype: torch.dtype) -> dict[str, Weights | None] | None:
         """An adapter's weights by layer, for products in `dtype`; None when it is not plain. `helper` is vLLM's reading of the config."""
-        native, path = kernel(), folder / FILE
-        if native is None or dtype not in native.add or helper.modules_to_save or not path.is_file():
+        native = kernel()
+        if native is None or dtype not in native.add or helper.modules_to_save:
             return None
-        header, data = content_of(path)
+        try:
+            header, data = content_of(folder / FILE)
+        except FileNotFoundError:  # in another format, perhaps
+            return None
         plan = self._plan(native, header, len(data), Scaling.of(helper), dtype)
         return None if plan is None else plan.fill(data)
 
@@ -129,7 +133,7 @@ class Plan:
     def fill(self, data: torch.Tensor) -> dict[str, Weights | None]:
         """The weights of the adapter whose file's bytes these are; None for a layer that it does not touch."""
         made = filled(self._native, self._jobs, sum(self._sizes), self._kept, data.data_ptr())
-        panels = iter(torch.split(made, self._sizes))
+        panels = iter(made.split_with_sizes(self._sizes))
         laid_out: dict[str, Weights | None] = dict.fromkeys(self._layers)
         for name, ranks in self._ranks.items():
             stored = self._matrices(name, data) if library_is_fast(self._dtype) else None
@@ -148,8 +152,8 @@ class Plan:
 
 def content_of(path: Path) -> tuple[bytes, torch.Tensor]:
     """A safetensors file's header as it stands there, and all its bytes. Raises OSError; what is cut short has an empty header."""
-    with path.open("rb", buffering=0) as file:
-        data = torch.empty(path.stat().st_size, dtype=torch.uint8)
+    with open(path, "rb", buffering=0) as file:
+        data = torch.empty(os.fstat(file.fileno()).st_size, dtype=torch.uint8)
         whole = data.numpy().data
         if file.readinto(whole) != len(whole):
             return b"", data

@@ -62,9 +62,13 @@ def _loading(original: Any) -> Any:
         from vllm.lora.lora_model import LoRAModel
 
         manager, folder = self._adapter_manager, Path(request.lora_path)
-        if manager.placed is None or not (folder / CONFIG).is_file():
+        if manager.placed is None:
             return original(self, request)
-        helper = _helper((folder / CONFIG).read_text(encoding="utf-8"))
+        try:
+            config = (folder / CONFIG).read_text(encoding="utf-8")
+        except FileNotFoundError:  # the name of an adapter on a hub, perhaps
+            return original(self, request)
+        helper = _helper(config)
         helper.validate_legal(self.lora_config)
         laid_out = manager.reader.read(folder, helper, self.lora_config.lora_dtype)
         if laid_out is None:
