@@ -109,9 +109,15 @@ class Bench:
                 response.raise_for_status()
             self.report.load_seconds.append(time.perf_counter() - began)
 
-    async def throughput(self, requests: int, rounds: int) -> None:
-        """Half of `requests` over all adapters, half over five, the same prompts on both sides."""
+    async def throughput(self, requests: int, rounds: int, warm_up: int) -> None:
+        """Half of `requests` over all adapters, half over five, the same prompts on both sides.
+
+        Before that, `warm_up` over all of them, not measured: in the engine are then those that this traffic asks for.
+        """
         sides = {"many": _Zipf(len(self.adapters)), "few": _Zipf(FEW)}
+        for done in tqdm(range(0, warm_up, 500), desc="warming up", unit="500 requests"):
+            traffic = islice(_traffic(sides["many"], -2 - done), min(500, warm_up - done))
+            self.check(await drive(self.http, self.server.url, traffic, CLIENTS))
         for turn in tqdm(range(-1, rounds), desc="Zipf traffic", unit="round"):
             for side in ("many", "few") if turn % 2 else ("few", "many"):
                 size = requests // rounds // 2 if turn >= 0 else 200
@@ -258,7 +264,7 @@ async def run(server: Server, args: argparse.Namespace, adapters: Sequence[tuple
         await bench.alone(args.folder / f"alone-{args.adapters}.txt")
         await bench.weigh("each asked once")
         await bench.loading(200)
-        await bench.throughput(args.requests, args.rounds)
+        await bench.throughput(args.requests, args.rounds, args.warm_up)
         await bench.churn(args.churn_rounds, args.churn_seconds)
         await bench.weigh("at the end")
         return bench.report
@@ -270,6 +276,7 @@ def main() -> None:
     parser.add_argument("--adapters", type=int, default=1000)
     parser.add_argument("--requests", type=int, default=10_000, help="of Zipf traffic, both sides together")
     parser.add_argument("--rounds", type=int, default=10)
+    parser.add_argument("--warm-up", type=int, default=3_000, help="requests of Zipf traffic before any is measured")
     parser.add_argument("--churn-rounds", type=int, default=4)
     parser.add_argument("--churn-seconds", type=float, default=6.0)
     parser.add_argument("--max-resident", type=int, default=512)
