@@ -146,7 +146,13 @@ def quantize(
             help="Served by vLLM: gptq (4-bit weights, 16-bit activations), w8a8 (8-bit both). Transformers alone: int8, nf4."
         ),
     ] = "gptq",
-    calibration: Annotated[Path | None, typer.Option(help="Data rows to fit the layers to.")] = None,
+    calibration: Annotated[
+        list[Path] | None, typer.Option(help="Data rows to fit the layers to; with --adapter, one for each of them.")
+    ] = None,
+    adapter: Annotated[
+        list[Path] | None,
+        typer.Option(help="A run folder, or an adapter's: fit the layers to what they see under it. May be repeated."),
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Write a quantized copy of a base: gptq and w8a8 for the service, with adapters on it; int8 and nf4 (bitsandbytes) for transformers."""
@@ -155,7 +161,7 @@ def quantize(
 
     # The libraries that do the work log to stdout, which is for the result.
     with contextlib.redirect_stdout(sys.stderr):
-        note = run(base, out, method, calibration)
+        note = run(base, out, method, calibration or (), adapter or ())
     if as_json:
         typer.echo(json.dumps(note))
         return

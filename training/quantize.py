@@ -10,37 +10,39 @@ import importlib.metadata
 import math
 import os
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
-from datasets import Dataset
 from transformers import AutoConfig, AutoModelForCausalLM
 
+from adapters.archive import adapter_files
 from adapters.base import Base, describe_base, module_record, resolve_base
+from adapters.check import check_adapter
 from adapters.errors import BadInput
-from evaluation.rows import Row, load_rows
-from evaluation.tokens import encode_prompt, encode_row
+from adapters.limits import Limits
 from training.base_folder import copy_tokenizer, require_free, weight_bytes, whole_folder, write_note
-from training.model import load_tokenizer
+from training.calibration import LENGTH, Texts, adapted, batches, texts_of
 from training.quantized import KINDS, bitsandbytes_settings, quantization_facts
 from training.record import peak_memory
 
 SCHEMES = {"gptq": "W4A16", "w8a8": "W8A8", "int8": "LLM.int8()", "nf4": "NF4, double quantization"}
 _LIBRARIES = {"gptq": ("llmcompressor", "compressed-tensors"), "w8a8": ("llmcompressor", "compressed-tensors")}
 _GROUP = 128
-_SAMPLES = 256
-_LENGTH = 512
 
 
-def quantize(base: str, out: Path, method: str, calibration: Path | None) -> dict[str, Any]:
+def quantize(
+    base: str, out: Path, method: str, calibration: Sequence[Path] = (), adapters: Sequence[Path] = ()
+) -> dict[str, Any]:
     """Writes a quantized base into `out`; returns its note: origin, method, bytes before and after, seconds.
 
-    `calibration` holds data rows whose text the layers are fitted to; without it, the model's own README and
-    the documentation of Python's standard library serve.
+    `calibration` are files of rows whose text the layers are fitted to, each read under the adapter in the same place of
+    `adapters`, if there are any (training.calibration).
 
     Raises:
         BadInput: the method is unknown, the base is quantized already, or the calibration data cannot be used.
+        AdapterRefused: an adapter does not fit the base.
         Conflict: `out` is there already. Whatever fails, nothing is left in `out`.
     """
     if method not in SCHEMES:
@@ -49,11 +51,16 @@ def quantize(base: str, out: Path, method: str, calibration: Path | None) -> dic
     source = describe_base(resolve_base(base), base)
     if source.quantization:
         raise BadInput(f"{source.id} is quantized already ({source.quantization}); give the base it was made from", param="base")
-    if method in KINDS and calibration:
-        raise BadInput(f"{method} fits nothing to data; leave --calibration out, or give --method gptq", param="calibration")
+    if method in KINDS and (calibration or adapters):
+        raise BadInput(
+            f"{method} fits nothing to data; leave --calibration and --adapter out, or give --method gptq", param="calibration"
+        )
+    for adapter in adapters:
+        check_adapter(adapter_files(adapter)[0].parent, "calibration", source, Limits(rank=1024))
+    texts = [] if method in KINDS else texts_of(source, calibration, adapters)
     began = time.monotonic()
     with whole_folder(out.absolute()) as folder:
-        settings = _load_in(source, method, folder) if method in KINDS else _calibrated(source, method, calibration, folder)
+        settings = _load_in(source, method, folder) if method in KINDS else _calibrated(source, method, texts, folder)
         copy_tokenizer(source.path, folder)
         note = _note(source, folder, method, settings)
         note["seconds"] = round(time.monotonic() - began, 1)
@@ -70,36 +77,11 @@ def _load_in(source: Base, kind: str, folder: Path) -> dict[str, Any]:
     return quantization_facts(model, kind)
 
 
-def _calibrated(source: Base, method: str, calibration: Path | None, folder: Path) -> dict[str, Any]:
+def _calibrated(source: Base, method: str, texts: Sequence[Texts], folder: Path) -> dict[str, Any]:
     """Writes the base as llm-compressor fits it to texts; the scheme and the texts."""
-    rows = load_rows(calibration) if calibration else _plain_rows()
-    tokenizer = load_tokenizer(source)
-    ids = [list(_text_ids(row, tokenizer))[:_LENGTH] for row in rows[:_SAMPLES]]
     scheme = _eight_bits() if method == "w8a8" else _four_bits(source)
-    _fit(source, scheme, ids, folder)
-    return {"calibration": str(calibration or "standard library"), "samples": len(ids), **scheme}
-
-
-def _text_ids(row: Row, tokenizer: Any) -> tuple[int, ...]:
-    if row.text is None and row.answer is None:
-        return encode_prompt(row.question or "", tokenizer)
-    return encode_row(row, tokenizer).ids
-
-
-def _plain_rows() -> list[Row]:
-    """Docstrings of the standard library: text that every machine has."""
-    import argparse
-    import inspect
-    import json
-    import logging
-    import pathlib
-    import subprocess
-
-    found = []
-    for module in (argparse, json, logging, pathlib, subprocess):
-        for _, member in inspect.getmembers(module, inspect.isclass):
-            found += [text for _, part in inspect.getmembers(member) if (text := inspect.getdoc(part)) and len(text) > 80]
-    return [Row(line=n, text=text) for n, text in enumerate(sorted(set(found)), start=1)]
+    _fit(source, scheme, texts, folder)
+    return {"texts": [part.to_json() for part in texts], **scheme}
 
 
 def group_size(widths: set[int]) -> int:
@@ -125,7 +107,7 @@ def _eight_bits() -> dict[str, Any]:
     }
 
 
-def _fit(source: Base, scheme: dict[str, Any], ids: list[list[int]], folder: Path) -> None:
+def _fit(source: Base, scheme: dict[str, Any], texts: Sequence[Texts], folder: Path) -> None:
     """Writes the base's weights in that scheme, fitted to the texts."""
     os.environ.setdefault("TQDM_MININTERVAL", "1")
     from llmcompressor import oneshot  # takes seconds to import
@@ -135,9 +117,10 @@ def _fit(source: Base, scheme: dict[str, Any], ids: list[list[int]], folder: Pat
     from llmcompressor.modifiers.gptq import GPTQModifier
 
     model = AutoModelForCausalLM.from_pretrained(source.path, dtype="auto", local_files_only=True)
-    data = Dataset.from_list([{"input_ids": row, "attention_mask": [1] * len(row)} for row in ids])
-    recipe = GPTQModifier(config_groups={"group_0": {"targets": ["Linear"], **scheme}}, ignore=["lm_head"])
-    oneshot(model=model, dataset=data, recipe=recipe, max_seq_length=_LENGTH, num_calibration_samples=len(ids))
+    data = batches(texts)
+    with adapted(model, texts) as added:
+        recipe = GPTQModifier(config_groups={"group_0": {"targets": ["Linear"], **scheme}}, ignore=["lm_head", *added])
+        oneshot(model=model, dataset=data, recipe=recipe, max_seq_length=LENGTH, num_calibration_samples=len(data))
     model.save_pretrained(folder, save_compressed=True)
 
 

@@ -39,7 +39,7 @@ def test_a_merged_base_computes_what_the_adapter_did(tiny: Path, run: Path, tmp_
 
 @pytest.mark.parametrize("kind", ["nf4", "int8"])
 def test_a_quantized_base_is_unpacked_with_a_warning(kind: str, tiny: Path, run: Path, tmp_path: Path) -> None:
-    quantize(str(tiny), tmp_path / kind, kind, None)
+    quantize(str(tiny), tmp_path / kind, kind)
     note = merge(str(tmp_path / kind), run, tmp_path / "merged")
     assert "merge into tiny instead" in note["warning"]
     assert note["weight_bytes"]["after"] > note["weight_bytes"]["before"]

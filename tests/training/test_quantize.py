@@ -16,7 +16,7 @@ from training.quantize import quantize
 def test_a_base_by_bitsandbytes_is_noted_loads_again_and_is_refused_by_the_service(
     kind: str, layer: str, tiny: Path, tmp_path: Path
 ) -> None:
-    note = quantize(str(tiny), tmp_path / "made", kind, None)
+    note = quantize(str(tiny), tmp_path / "made", kind)
     assert note == json.loads((tmp_path / "made" / "patchbay.json").read_text())
     assert note["method"] == kind
     assert note["settings"]["classes"] == {layer: 14}
@@ -33,5 +33,5 @@ def test_a_base_by_bitsandbytes_is_noted_loads_again_and_is_refused_by_the_servi
 
 def test_what_bitsandbytes_does_not_fit_to_data_takes_none(tiny: Path, tmp_path: Path) -> None:
     with pytest.raises(BadInput, match="--calibration"):
-        quantize(str(tiny), tmp_path / "made", "nf4", tmp_path / "rows.jsonl")
+        quantize(str(tiny), tmp_path / "made", "nf4", [tmp_path / "rows.jsonl"])
     assert not (tmp_path / "made").exists()

@@ -81,5 +81,5 @@ def _is_local(method: str) -> bool:
 
 def _quantized(base: str, method: str, folder: Path) -> Path:
     if not folder.exists():
-        in_fresh_process(quantize, base, folder, method, None)
+        in_fresh_process(quantize, base, folder, method)
     return folder
