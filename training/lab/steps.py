@@ -15,6 +15,7 @@ _TASKS = {
     "describe": (("bleu", "chrf", "rouge_l"), ("--max-tokens", "48", "--limit", "40")),
 }
 _METHODS = ("rslora", "dora", "qlora-4bit", "qlora-8bit", "full")
+_FITTED = ("gptq", "w8a8")
 _QUANTIZED = ("int8", "nf4", "gptq", "w8a8")
 PROJECT_RUN = "service-desk"
 
@@ -69,7 +70,9 @@ def steps(lab: Path, count: int = STEPS) -> list[Step]:
     several = ("train", "--data", str(data / "route"), *_BATCH, "--max-steps", short, "--seeds", "1,2,3", "--out", str(seeds))
     found.append(Step(4, several, seeds / "seeds.json"))
     quantized = [(name, lab / "quantized" / name) for name in _QUANTIZED]
-    found += [Step(5, ("quantize", "--base", "embedded", "--method", name, "--out", str(made)), made) for name, made in quantized]
+    under = ("--adapter", str(runs / "route"), "--calibration", str(data / "route" / "train.jsonl"))
+    for name, made in quantized:
+        found.append(Step(5, ("quantize", "--method", name, *(under if name in _FITTED else ()), "--out", str(made)), made))
     measured = ("tradeoff", "--adapter", str(runs / "route"), "--data", str(data / "route" / "test.jsonl"), "--limit", "60")
     found.append(Step(5, (*measured, "--out", str(lab / "quantized")), lab / "quantized" / "quantization.json"))
     history = lab / "watched" / "evaluations.jsonl"
