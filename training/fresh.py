@@ -25,9 +25,9 @@ def in_fresh_process(work: Callable[_Given, _Made], *given: _Given.args, **named
             return pool.submit(work, *given, **named).result()
         except BrokenProcessPool as error:
             raise BadInput(
-                "the process that trains was ended from outside, most often for lack of memory; give a smaller --batch-size, "
-                "or --method qlora-4bit",
-                param="batch_size",
+                f"the process of {work.__name__.replace('_', ' ')} was ended from outside, most often for lack of memory; end other "
+                "programs, or ask for less: a smaller base, a smaller --batch-size, --method qlora-4bit",
+                param="base",
             ) from error
 
 
