@@ -4,14 +4,16 @@ import io
 import re
 from collections.abc import Mapping, Sequence
 from itertools import cycle
-from typing import Any
+from typing import Any, Literal
 
 from matplotlib import rc_context
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator
 
 ACCENT, WARN = "#3b76d6", "#d2603a"
 COLOURS = (ACCENT, WARN, "#4a9d6b", "#a56cc1", "#c9a227", "#7f8c99")
+_FEW = 4  # values along an axis that are each told
 _MARKS = "osD^vPX"  # one more than there are colours, so that a pair comes again only after all pairs
 # A colour of no plot: it is written in the SVG where the page's own text colour is meant.
 _TEXT = "#123456"
@@ -26,9 +28,7 @@ def histogram(edges: Sequence[float], counts: Sequence[int], *, title: str, x: s
         beyond = [limit is not None and edge >= limit for edge in edges[:-1]]
         axes.bar(edges[:-1], counts, width=widths, align="edge", color=[WARN if b else ACCENT for b in beyond], linewidth=0)
         if len(edges) > 2 and widths[-1] > 2 * widths[0]:
-            axes.set_xscale("log")
-            axes.xaxis.set_major_formatter("{x:g}")
-            axes.xaxis.set_minor_formatter("")
+            _logarithmic(axes, "x")
         if limit is not None and edges[0] <= limit <= edges[-1]:
             axes.axvline(limit, color=WARN, linestyle="--", linewidth=1)
             axes.annotate(f"limit {limit:,g}", (limit, axes.get_ylim()[1]), color=WARN, ha="right", va="top", rotation=90)
@@ -77,9 +77,7 @@ def curves(lines: Mapping[str, Sequence[tuple[float, float]]], *, title: str, x:
         figure, axes = _figure(title, x, y)
         for (name, line), colour in zip(lines.items(), COLOURS * len(lines), strict=False):
             axes.plot(*zip(*line, strict=True), color=colour, linewidth=1.3, label=_short(name))
-        axes.set_yscale("log")
-        axes.yaxis.set_major_formatter("{x:g}")
-        axes.yaxis.set_minor_formatter("")
+        _logarithmic(axes, "y")
         _legend(axes)
         return _svg(figure, title)
 
@@ -99,9 +97,9 @@ def scatter(points: Sequence[tuple[str, float, float]], *, title: str, x: str, y
         if any(name for name, _, _ in points):
             _legend(axes)
         if log:
-            axes.set_xscale("log")
-            axes.xaxis.set_major_formatter("{x:g}")
-            axes.xaxis.set_minor_formatter("")
+            _logarithmic(axes, "x")
+            if len(tried := sorted({a for _, a, _ in points})) <= _FEW:
+                axes.set_xticks(tried)
         axes.margins(x=0.18, y=0.15)
         return _svg(figure, title)
 
@@ -142,6 +140,15 @@ def _figure(title: str, x: str, y: str, height: float = 2.4) -> tuple[Figure, An
         spine.set_visible(side in ("left", "bottom"))
         spine.set_color(_TEXT)
     return figure, axes
+
+
+def _logarithmic(axes: Any, side: Literal["x", "y"]) -> None:
+    """With figures at 1, 2 and 5 of each power of ten: two powers may lie farther apart than the whole axis is long."""
+    axes.set(**{f"{side}scale": "log"})
+    axis = axes.xaxis if side == "x" else axes.yaxis
+    axis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axis.set_major_formatter("{x:g}")
+    axis.set_minor_formatter("")
 
 
 def _svg(figure: Figure, title: str) -> str:

@@ -40,6 +40,9 @@ def markdown(found: Sequence[Section], lang: Language, plots: str | None = None)
 def page(found: Sequence[Section], lang: Language) -> str:
     """The notebook as HTML with its plots inside; what records say is shown as text, never as markup."""
     reader = MarkdownIt("commonmark", {"html": False}).enable("table")
+    # A table wider than a narrow window is scrolled by itself, not the page with it.
+    reader.add_render_rule("table_open", lambda *_: '<div class="table"><table>')
+    reader.add_render_rule("table_close", lambda *_: "</table></div>")
     shown = [{"title": section.title, "parts": [_html(part, reader) for part in section.parts]} for section in found]
     intro = Markup(reader.render(lang("intro")))
     return render(Path(__file__).with_name("page.html"), {}, sections=shown, lang=lang, intro=intro)

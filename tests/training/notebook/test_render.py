@@ -143,6 +143,12 @@ def test_the_page_loads_nothing_and_has_its_plots(written: tuple[Path, Path]) ->
     assert html.count("<svg") >= 8
 
 
+def test_a_wide_table_scrolls_by_itself(written: tuple[Path, Path]) -> None:
+    page = written[1].read_text(encoding="utf-8")
+    assert page.count("<table>") == page.count('<div class="table"><table>') > 0
+    assert ".table { overflow-x: auto;" in page
+
+
 def test_the_markdown_has_its_plots_beside_it(written: tuple[Path, Path]) -> None:
     pictures = re.findall(r"!\[.*?\]\((.*?)\)", written[0].read_text())
     assert pictures
