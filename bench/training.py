@@ -26,13 +26,13 @@ from tqdm import tqdm
 from transformers import TrainerCallback
 
 from bench.machine import machine
+from evaluation.quiet import be_quiet
 from evaluation.rows import Row, load_split
 from training.config import TrainConfig
 from training.data import Collator, Example
 from training.loop import Curves, build_trainer, label_loss
 from training.model import add_adapter, load_model
 from training.precision import compute_dtype
-from training.quiet import be_quiet
 from training.samples import TASKS, write_samples
 from training.train import Prepared, prepare
 

@@ -1,7 +1,6 @@
 """`patchbay evaluate`."""
 
 import json
-import os
 import time
 from pathlib import Path
 from typing import Annotated, Any
@@ -11,6 +10,7 @@ import typer
 from adapters.errors import BadInput
 from evaluation import here
 from evaluation.json_file import write_json
+from evaluation.quiet import be_quiet
 
 _WORSE, _FAILED = 3, 2
 
@@ -49,7 +49,7 @@ def evaluate(
     With --watch the exit code is 3 when a run got worse than the one before it or the best so far, by the
     paired test; 2 when one could not be scored.
     """
-    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    be_quiet()
     from evaluation.show import show
 
     if watch is not None:

@@ -12,6 +12,7 @@ from typing import Any
 import torch
 from peft import PeftModel
 from transformers import AutoModelForCausalLM, AutoTokenizer, CompressedTensorsConfig
+from transformers.utils import logging as transformers_logging
 
 from adapters.base import Base
 from evaluation.model import Completion, Span, TokenScore
@@ -24,17 +25,25 @@ class LocalBase:
 
     def __init__(self, base: Base, adapter: Path | None) -> None:
         self.base = base
+        transformers_logging.disable_progress_bar()  # the bar over the rows is the one that means something
         self.tokenizer = AutoTokenizer.from_pretrained(base.path, local_files_only=True)
         loaded = load_net(base).eval()
         device = "cuda" if torch.cuda.is_available() else "cpu"
         # bfloat16 on a CPU without instructions for it is slow and no more exact; full precision is what PEFT's own users get.
         loaded = loaded.to(device) if device == "cuda" or base.quantization == "bitsandbytes" else loaded.float()
-        self.net: Any = loaded if adapter is None else PeftModel.from_pretrained(loaded, str(adapter)).eval()
+        self.net: Any = loaded if adapter is None else _with_adapter(loaded, adapter)
         self.lock = threading.Lock()
 
     def model(self, name: str | None) -> "LocalModel":
         """The base under its id, or the adapter under a name."""
         return LocalModel(self, name)
+
+
+def _with_adapter(net: Any, folder: Path) -> Any:
+    with warnings.catch_warnings():
+        # That an embedding which the output head shares has an adapter matters to who merges it.
+        warnings.filterwarnings("ignore", message="Model has `tie_word_embeddings=True`")
+        return PeftModel.from_pretrained(net, str(folder)).eval()
 
 
 def load_net(base: Base) -> Any:

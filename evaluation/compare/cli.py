@@ -11,6 +11,7 @@ import typer
 
 from adapters.errors import BadInput
 from evaluation.json_file import write_json
+from evaluation.quiet import be_quiet
 
 
 def compare(
@@ -38,9 +39,9 @@ def compare(
     as_json: Annotated[bool, typer.Option("--json", help="Print the record as JSON, without the answers.")] = False,
 ) -> None:
     """Zero-shot, few-shot, retrieval, LoRA, LoRA with retrieval and full fine-tuning on identical items, and when to use which."""
-    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     if split not in ("test", "valid"):
         raise BadInput(f"--split is {split!r}; give test or valid", param="split")
+    be_quiet()
     from adapters.base import describe_base, resolve_base
     from evaluation.compare.cost import Prices
     from evaluation.compare.run import Asked, prepare

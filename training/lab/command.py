@@ -7,8 +7,8 @@ from contextlib import nullcontext, redirect_stdout
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 
+from evaluation.quiet import be_quiet
 from training.lab.steps import Step
-from training.quiet import be_quiet
 
 _SERVER = multiprocessing.get_context("forkserver")
 _IMPORTED = ["training.train", "training.sweep.run", "evaluation.evaluate", "evaluation.local", "evaluation.compare.run"]

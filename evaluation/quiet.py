@@ -1,4 +1,4 @@
-"""What every process of ours that trains does first: nothing phones home, and the terminal belongs to the progress bar."""
+"""What every process of ours that loads a model does first: nothing phones home, and the terminal belongs to the progress bar."""
 
 import logging
 import os
