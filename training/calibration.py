@@ -18,7 +18,9 @@ from torch.utils.data import DataLoader
 
 from adapters.archive import adapter_files
 from adapters.base import Base
+from adapters.check import check_adapter
 from adapters.errors import BadInput
+from adapters.limits import LOCAL
 from evaluation.rows import Row, load_rows
 from evaluation.tokens import encode_prompt, encode_row
 from training.model import load_tokenizer
@@ -46,7 +48,8 @@ def texts_of(base: Base, files: Sequence[Path], adapters: Sequence[Path], seed: 
     Without any file: the documentation of Python's standard library, text that every machine has.
 
     Raises:
-        BadInput: not as many files as adapters, or more than one and no adapter. AdapterRefused: a folder is no adapter's.
+        BadInput: not as many files as adapters, or more than one and no adapter.
+        AdapterRefused: a folder is no adapter's, or one that does not fit the base.
     """
     if len(files) != (len(adapters) or min(len(files), 1)):
         raise BadInput(
@@ -54,7 +57,7 @@ def texts_of(base: Base, files: Sequence[Path], adapters: Sequence[Path], seed: 
             "in the same order, such as the rows that it was trained on",
             param="calibration",
         )
-    folders: list[Path | None] = [adapter_files(adapter)[0].parent for adapter in adapters]
+    folders: list[Path | None] = [_checked(adapter, base) for adapter in adapters]
     tokenizer = load_tokenizer(base)
     sources = [(str(file), load_rows(file)) for file in files] or [("standard library", _plain_rows())]
     made = []
@@ -62,6 +65,12 @@ def texts_of(base: Base, files: Sequence[Path], adapters: Sequence[Path], seed: 
         drawn = random.Random(seed).sample(rows, min(SAMPLES, len(rows)))
         made.append(Texts(name, [list(_text_ids(row, tokenizer))[:LENGTH] for row in drawn], folder))
     return made
+
+
+def _checked(adapter: Path, base: Base) -> Path:
+    folder = adapter_files(adapter)[0].parent
+    check_adapter(folder, "calibration", base, LOCAL)
+    return folder
 
 
 def _text_ids(row: Row, tokenizer: Any) -> tuple[int, ...]:

@@ -18,7 +18,7 @@ from adapters.base import Base, describe_base, module_record, resolve_base
 from adapters.check import check_adapter
 from adapters.errors import AdapterRefused, BadInput
 from adapters.json_file import read_json
-from adapters.limits import Limits
+from adapters.limits import LOCAL
 from adapters.manifest import file_refs, version_digest
 from adapters.origin import check_origin
 from adapters.probes import read_probes
@@ -27,7 +27,6 @@ from training.base_folder import require_free, weight_bytes, whole_folder, write
 from training.model import load_tokenizer
 from training.probes import differences, probe
 
-_LIMITS = Limits(rank=1024)
 _TEXTS = (
     "The name of the place is",
     "Order 4821: two green chairs for Maria Lopez, to be sent on Friday.",
@@ -63,14 +62,14 @@ def merge(base: str, adapter: Path, out: Path) -> dict[str, Any]:
 
 def _checked(folder: Path, source: Base) -> list[list[int]]:
     """Token ids of the adapter's probes, once it is known to fit the base. DoRA fits too: what a server cannot swap can be merged."""
-    config, _ = read_json(folder / CONFIG, _LIMITS.config_file)
-    found, problems = read_probes(folder, source, _LIMITS)
+    config, _ = read_json(folder / CONFIG, LOCAL.config_file)
+    found, problems = read_probes(folder, source, LOCAL)
     if config.get("use_dora") is True:
         problems += check_origin(source, None, found, _run(folder))
         if problems:
             raise AdapterRefused(tuple(problems))
     else:
-        found = check_adapter(folder, "merged", source, _LIMITS).probes
+        found = check_adapter(folder, "merged", source, LOCAL).probes
     if found is not None:
         return [entry.prompt_token_ids for entry in found.probes]
     tokenizer = load_tokenizer(source)
@@ -79,7 +78,7 @@ def _checked(folder: Path, source: Base) -> list[list[int]]:
 
 def _run(folder: Path) -> dict[str, Any]:
     """The record that came with the adapter, empty where there is none."""
-    return read_json(folder / RUN, _LIMITS.json_file)[0]
+    return read_json(folder / RUN, LOCAL.json_file)[0]
 
 
 def _merged(source: Base, folder: Path, prompts: list[list[int]]) -> tuple[Any, list[dict[str, Any]]]:

@@ -17,11 +17,8 @@ from typing import Any
 import torch
 from transformers import AutoConfig, AutoModelForCausalLM
 
-from adapters.archive import adapter_files
 from adapters.base import Base, describe_base, module_record, resolve_base
-from adapters.check import check_adapter
 from adapters.errors import BadInput
-from adapters.limits import Limits
 from training.base_folder import copy_tokenizer, require_free, weight_bytes, whole_folder, write_note
 from training.calibration import LENGTH, Texts, adapted, batches, texts_of
 from training.quantized import KINDS, bitsandbytes_settings, quantization_facts
@@ -55,8 +52,6 @@ def quantize(
         raise BadInput(
             f"{method} fits nothing to data; leave --calibration and --adapter out, or give --method gptq", param="calibration"
         )
-    for adapter in adapters:
-        check_adapter(adapter_files(adapter)[0].parent, "calibration", source, Limits(rank=1024))
     texts = [] if method in KINDS else texts_of(source, calibration, adapters)
     began = time.monotonic()
     with whole_folder(out.absolute()) as folder:

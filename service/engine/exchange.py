@@ -47,9 +47,8 @@ def _done(worker: Any, order: Order) -> str:
         return "still listed" if order.engine_id in worker.list_loras() else ""
     try:
         worker.add_lora(LoRARequest(order.name, order.engine_id, order.path))
-    except (
-        Exception
-    ) as error:  # whatever an adapter's files make vLLM raise is the answer to this order, and the next one is done all the same
+    except Exception as error:
+        # Whatever an adapter's files make vLLM raise is the answer to this order; the next one is done all the same.
         return str(error) or type(error).__name__
     return ""
 

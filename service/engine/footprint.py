@@ -71,10 +71,8 @@ def _adapters(runner: Any) -> Iterable[Any]:
 def _adapter(adapter: Any) -> int:
     """Bytes of an adapter as vLLM read it and as it is laid out for the products (service.engine.slots), what is the same piece of memory once."""
     laid_out = [weights for weights in getattr(adapter, "laid_out", {}).values() if weights is not None]
-    if not adapter.loras:
-        return sum(
-            weights.bytes for weights in laid_out
-        )  # read straight into its layout; hundreds of them are looked at together
+    if not adapter.loras:  # read straight into its layout; hundreds of them are looked at together
+        return sum(weights.bytes for weights in laid_out)
     halves = [part for lora in adapter.loras.values() for part in (lora.lora_a, lora.lora_b)]
     parts = [part for half in halves for part in (half if isinstance(half, list) else [half]) if part is not None]
     return _bytes(parts + [tensor for weights in laid_out for tensor in weights.tensors])

@@ -14,12 +14,12 @@ from typing import Any, NamedTuple
 
 import torch
 
+from adapters.archive import WEIGHTS
 from adapters.safetensors_header import TensorEntry, parse_header
 from service.engine.kernel import Job, Kernel, kernel
 from service.engine.layout import Stored, array_of, filled, jobs_of, kept_in, sizes_of
 from service.engine.products import Layer, Matrices, Weights, library_is_fast
 
-FILE = "adapter_model.safetensors"
 _DTYPES = {"BF16": torch.bfloat16, "F16": torch.float16, "F32": torch.float32}
 
 
@@ -72,7 +72,7 @@ class Reader:
         if native is None or dtype not in native.add or helper.modules_to_save:
             return None
         try:
-            header, data = content_of(folder / FILE)
+            header, data = content_of(folder / WEIGHTS)
         except FileNotFoundError:  # in another format, perhaps
             return None
         plan = self._plan(native, header, len(data), Scaling.of(helper), dtype)
@@ -145,7 +145,7 @@ class Plan:
         for part, width in zip(self._slices[name], layer.widths, strict=True):
             given = part or Stored(0, width, 0, 0, (self._dtype, self._dtype), 1.0)
             a.append(_matrix(data, given.a, given.dtypes[0], given.rank, layer.width_in))
-            b.append(of_width(_matrix(data, given.b, given.dtypes[1], given.rows, given.rank), width))
+            b.append(_of_width(_matrix(data, given.b, given.dtypes[1], given.rows, given.rank), width))
             scales.append(given.scale)
         return Matrices(tuple(a), tuple(b), tuple(scales))
 
@@ -191,12 +191,12 @@ def lay_out(
     like = next(part for part in a if part is not None)
     lefts = [like.new_empty(0, like.shape[1]) if part is None else part for part in a]
     rights = [
-        like.new_empty(width, 0) if part is None else of_width(part, width) for part, width in zip(b, layer.widths, strict=True)
+        like.new_empty(width, 0) if part is None else _of_width(part, width) for part, width in zip(b, layer.widths, strict=True)
     ]
     # Rows of an embedding are looked up, never multiplied by the kernel, and there are as many as words.
     return Weights.packed(lefts, rights, scales, dtype, with_panels=layer.width_in > 0)
 
 
-def of_width(b: torch.Tensor, width: int) -> torch.Tensor:
+def _of_width(b: torch.Tensor, width: int) -> torch.Tensor:
     """Rows of zeros below, where the layer is padded (an output head)."""
     return b if len(b) == width else torch.nn.functional.pad(b, (0, 0, 0, width - len(b)))

@@ -13,10 +13,9 @@ from typing import Any
 
 import torch
 
+from adapters.archive import CONFIG
 from service.engine.products import Weights
 from service.engine.reading import Reader, lay_out
-
-CONFIG = "adapter_config.json"
 
 
 def install() -> None:

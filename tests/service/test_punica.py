@@ -35,6 +35,8 @@ def test_a_mapping_becomes_groups_by_slot() -> None:
     made.update_metadata(mapping, [9, 7, None], 3, 100)
     assert made.tokens.slots == [1, 1, -1, 0]
     assert made.sampled.slots == [1, -1, 0]
+    assert made.token_lora_indices.tolist() == [1, 1, -1, 0]
+    assert made.sampler_indices.tolist() == [1, -1, 0]
 
 
 def test_the_output_head_takes_the_rows_it_is_asked_about() -> None:

@@ -9,9 +9,10 @@ import torch
 from safetensors.torch import save_file
 from vllm.lora.peft_helper import PEFTHelper
 
+from adapters.archive import WEIGHTS
 from service.engine import products, reading
 from service.engine.products import Layer, Step
-from service.engine.reading import FILE, Reader, content_of, entries_of, lay_out
+from service.engine.reading import Reader, content_of, entries_of, lay_out
 
 QKV = "model.layers.0.self_attn.qkv_proj"
 PACKED = {QKV: [f"model.layers.0.self_attn.{part}_proj" for part in "qkv"]}
@@ -30,7 +31,7 @@ def tensors(**widths: int) -> dict[str, torch.Tensor]:
 
 
 def read(folder: Path, content: dict[str, torch.Tensor], **config: Any) -> dict[str, Any] | None:
-    save_file(content, folder / FILE)
+    save_file(content, folder / WEIGHTS)
     helper = PEFTHelper(**{"r": 2, "lora_alpha": 2, "target_modules": ["q_proj"]} | config)
     layers = {QKV: Layer(1, (6, 3, 3), 4), DOWN: Layer(1, (5,), 4)}
     laid_out = Reader(layers, PACKED, None).read(folder, helper, torch.float32)
@@ -59,7 +60,7 @@ def test_it_is_what_the_tensors_laid_out_one_by_one_are(
     for module, rows in (("model.layers.0.self_attn.q_proj", 6), ("model.layers.0.self_attn.v_proj", 3), (DOWN, 4)):
         content[f"base_model.model.{module}.lora_A.weight"] = torch.randn(rank, 4).to(stored)
         content[f"base_model.model.{module}.lora_B.weight"] = torch.randn(rows, rank).to(stored)
-    save_file(content, tmp_path / FILE)
+    save_file(content, tmp_path / WEIGHTS)
     layers = {QKV: Layer(1, (6, 3, 3), 4), DOWN: Layer(1, (5,), 4), "untouched": Layer(1, (5,), 4)}
     helper = PEFTHelper(r=rank, lora_alpha=3 * rank, target_modules=["q_proj"])
     found = Reader(layers, PACKED, None).read(tmp_path, helper, dtype)
@@ -139,8 +140,8 @@ _WHOLE = {"dtype": "F32", "shape": [2, 4], "data_offsets": [0, 32]}
 
 def test_a_file_is_read_as_its_own_library_reads_it(tmp_path: Path) -> None:
     content = {"a": torch.randn(2, 3), "b": torch.randn(4).bfloat16(), "c": torch.randn(1, 5).half()}
-    save_file(content, tmp_path / FILE, {"format": "pt"})
-    header, data = content_of(tmp_path / FILE)
+    save_file(content, tmp_path / WEIGHTS, {"format": "pt"})
+    header, data = content_of(tmp_path / WEIGHTS)
     found = entries_of(header, len(data))
     assert found.keys() == content.keys()
     for name, tensor in content.items():
@@ -169,7 +170,7 @@ def test_a_file_is_read_as_its_own_library_reads_it(tmp_path: Path) -> None:
     ],
 )
 def test_what_is_no_such_file_is_left_to_vllm(tmp_path: Path, content: bytes) -> None:
-    (tmp_path / FILE).write_bytes(content)
-    assert not entries_in(tmp_path / FILE)
-    (tmp_path / FILE).write_bytes(_file({"t": _WHOLE}))
-    assert entries_in(tmp_path / FILE)
+    (tmp_path / WEIGHTS).write_bytes(content)
+    assert not entries_in(tmp_path / WEIGHTS)
+    (tmp_path / WEIGHTS).write_bytes(_file({"t": _WHOLE}))
+    assert entries_in(tmp_path / WEIGHTS)
