@@ -115,6 +115,7 @@ def test_a_storm_of_switches(service: Process, runs: dict[str, Path]) -> None:
 def test_the_engine_is_killed_under_load(service: Process, life: tuple[str, str]) -> None:
     """503 at once and with a time to come back, the registry answers meanwhile, and then the same names serve the same."""
     restarts = service.metric("patchbay_engine_restarts_total")
+    told = len(service.log.read_text())
     seen: list[tuple[int, float, str]] = []
     over = threading.Event()
 
@@ -154,7 +155,8 @@ def test_the_engine_is_killed_under_load(service: Process, life: tuple[str, str]
     assert len(waits) > 3
     assert sorted(waits)[len(waits) // 2] < 1.0
     assert service.metric("patchbay_engine_restarts_total") == restarts + 1
-    assert "Compiling model again" not in service.log.read_text(), "the graphs of its first start are used again"
+    # From the kill on: graphs that an older Patchbay left for the same base are rightly compiled anew at the first start.
+    assert "Compiling model again" not in service.log.read_text()[told:], "the graphs of its first start are used again"
 
 
 def test_what_a_kill_in_the_middle_of_an_upload_leaves(work: Path, runs: dict[str, Path]) -> None:
