@@ -8,6 +8,7 @@ from typing import Any
 
 from service.cli import run
 from service.engine.host import VllmEngine
+from service.metrics import Metrics
 from service.settings import Settings
 
 
@@ -16,24 +17,25 @@ class Switch:
 
     def __init__(self) -> None:
         self.engine: Any = None
-        self.metrics: Any = None
+        self.observer: Any = None
+        self.request = Metrics.request
 
-    def make_engine(self, base: Any, settings: Any, metrics: Any) -> VllmEngine:
+    def make_engine(self, base: Any, settings: Any, observer: Any) -> VllmEngine:
         """See service.cli.run."""
-        self.metrics, self.engine = metrics, VllmEngine(base, settings, metrics)
+        self.observer, self.engine = observer, VllmEngine(base, settings, observer)
         made: VllmEngine = self.engine
         return made
 
     def off(self, *_: object) -> None:
         """From the next request on."""
         self.engine._llm.observer = None
-        self.metrics.request = lambda *_: None
+        Metrics.request = lambda *_: None  # type: ignore[method-assign]
         logging.getLogger("patchbay.access").setLevel(logging.WARNING)
 
     def on(self, *_: object) -> None:
         """As it is always."""
-        self.engine._llm.observer = self.metrics
-        vars(self.metrics).pop("request", None)
+        self.engine._llm.observer = self.observer
+        Metrics.request = self.request  # type: ignore[method-assign]
         logging.getLogger("patchbay.access").setLevel(logging.INFO)
 
 

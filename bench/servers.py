@@ -42,11 +42,6 @@ class Server:
         main = psutil.Process(self.process.pid)
         return sum(process.memory_full_info().pss for process in (main, *main.children(recursive=True)))
 
-    def cpu_seconds(self) -> list[float]:
-        """Processor time of each of its processes so far, the one that listens first."""
-        main = psutil.Process(self.process.pid)
-        return [sum(process.cpu_times()[:2]) for process in (main, *main.children(recursive=True))]
-
     def close(self) -> None:
         """Asks it to end, and waits."""
         if self.process.poll() is None:

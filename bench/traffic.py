@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import math
 import random
 import time
 from collections.abc import Iterable, Iterator, Sequence
@@ -122,5 +123,4 @@ def prompt(seed: str) -> str:
 
 def percentile(values: Sequence[float], share: float) -> float:
     """The value below which `share` of them lie (nearest rank)."""
-    ordered = sorted(values)
-    return ordered[min(len(ordered) - 1, int(share * len(ordered)))]
+    return sorted(values)[max(0, math.ceil(share * len(values)) - 1)]

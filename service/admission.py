@@ -1,5 +1,6 @@
 """Letting a request for tokens in: model id, version, hold on its weights, a place in the queue, and the time it took."""
 
+import asyncio
 import time
 from dataclasses import dataclass
 
@@ -11,7 +12,7 @@ from adapters.state import Version
 from service.caller import caller
 from service.engine.door import Engine
 from service.errors import STATUS
-from service.inference import INFERENCE, RETRY_AFTER, Target
+from service.inference import INFERENCE, RETRY_AFTER, Target, late
 from service.metrics import Metrics
 from service.residency import Residency, Resident
 from service.routing import resolve
@@ -108,9 +109,12 @@ class Desk:
         if version is None:
             return Held(Target(None, self._base.id, base), self, None, route, began)
         try:
-            entry = await self._residency.hold(version)
-        except BaseException:  # whatever it was, this request is not in
+            async with asyncio.timeout(self.seconds if is_counted else None):
+                entry = await self._residency.hold(version)
+        except BaseException as error:  # whatever it was, this request is not in
             self.taken -= is_counted
+            if isinstance(error, TimeoutError):
+                raise late(self.seconds) from error
             raise
         target = Target(self._residency.engine_version(version), version.name, f"{version.engine_name}+{base}")
         return Held(target, self, entry, route, began)

@@ -11,7 +11,7 @@ from starlette.types import Receive, Scope, Send
 
 from adapters.errors import TimedOut
 from service.errors import STATUS, body_of
-from service.inference import CLIENT_CLOSED, Lease
+from service.inference import CLIENT_CLOSED, Lease, late
 
 T = TypeVar("T")
 
@@ -45,16 +45,10 @@ async def in_time(lease: Lease, work: Awaitable[T]) -> T:
     except TimeoutError as error:
         if not limit.expired():
             raise
-        raise _late(lease) from error
+        raise late(lease.seconds) from error
     if limit.expired():  # vLLM answers a cancellation with a result
-        raise _late(lease)
+        raise late(lease.seconds)
     return result
-
-
-def _late(lease: Lease) -> TimedOut:
-    return TimedOut(
-        f"not answered within {lease.seconds:g} s, and ended; ask for fewer tokens, or start the service with a larger --request-timeout"
-    )
 
 
 class LeasedStream(StreamingResponse):

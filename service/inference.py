@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import Protocol
 
+from adapters.errors import TimedOut
 from service.engine.version import EngineVersion
 
 
@@ -43,6 +44,13 @@ class Admission(Protocol):
 
     async def admit(self, model: str | None, route: str) -> Lease:
         """Raises NotFound for an unknown model id, Unavailable while the engine is not ready, Busy when there is no room."""
+
+
+def late(seconds: float) -> TimedOut:
+    """The error of a request whose time is over."""
+    return TimedOut(
+        f"not answered within {seconds:g} s, and ended; ask for fewer tokens, or start the service with a larger --request-timeout"
+    )
 
 
 HEADER = "X-Patchbay-Adapter"

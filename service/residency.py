@@ -78,13 +78,11 @@ class Residency:
             Busy: every place is taken by adapters that are in use or pinned.
             AdapterRefused, Unavailable: what the engine said.
         """
-        while leaving := self._leaving.get(version.engine_id):
-            await asyncio.wait([leaving])
         entry = self._entries.get(version.engine_id)
         if entry is None:
             entry = self._entries[version.engine_id] = Resident(version, asyncio.get_running_loop().create_future())
             entry.loading = asyncio.create_task(self._load(entry))
-            entry.loading.add_done_callback(_seen)
+            entry.loading.add_done_callback(lambda done: self._loaded(entry, done))
         entry.holds += 1
         try:
             await asyncio.shield(entry.loading)
@@ -97,16 +95,14 @@ class Residency:
         """Ends a hold; the last one of a retired version lets it go."""
         entry.holds -= 1
         entry.use()
-        if entry.retired and entry.idle and self._entries.get(entry.version.engine_id) is entry:
-            self._let_go(entry)
+        self._let_go_if_retired(entry)
 
     def retire(self, version: Version) -> None:
         """Its place is wanted no longer: it leaves the engine when no request uses it."""
         entry = self._entries.get(version.engine_id)
         if entry is not None:
             entry.retired = True
-            if entry.idle:
-                self._let_go(entry)
+            self._let_go_if_retired(entry)
 
     def recall(self, version: Version) -> None:
         """Takes a retirement back: the version is live again before it left."""
@@ -143,6 +139,8 @@ class Residency:
 
     async def _load(self, entry: Resident) -> None:
         try:
+            if leaving := self._leaving.get(entry.version.engine_id):
+                await asyncio.wait([leaving])
             async with self._turns:
                 self._make_room()
                 await asyncio.sleep(0)  # the engine is told of the leaving first, in the same message
@@ -153,6 +151,15 @@ class Residency:
             raise
         self._metrics.load_seconds.observe(time.monotonic() - began)
         self._metrics.loads.labels(entry.version.name).inc()
+
+    def _loaded(self, entry: Resident, loading: "asyncio.Future[None]") -> None:
+        """It may have been retired on its way in, and nobody may have waited for it to the end."""
+        _seen(loading)
+        self._let_go_if_retired(entry)
+
+    def _let_go_if_retired(self, entry: Resident) -> None:
+        if entry.retired and entry.idle and self._entries.get(entry.version.engine_id) is entry:
+            self._let_go(entry)
 
     def _forget(self, entry: Resident) -> None:
         """Unless another took its place: after a restart of the engine the same version may be loading anew."""

@@ -104,18 +104,9 @@ class Runtime:
         """The engine for as long as the service lives: built, and built again whenever it dies."""
         first = True
         while True:
-            try:
-                await self.engine.start()
-                await self.lifecycle.restore()
+            if reason := await self._begin(first):
                 if first:
-                    await take_folders(self.lifecycle, self.settings.adapters)
-                    self.evaluations.resume()
-            except PatchbayError as error:
-                return self._fail(error.message)
-            except Exception as error:  # the first failure is the configuration's; a later one may pass
-                log.exception("the engine could not be started")
-                if first:
-                    return self._fail(f"the engine could not be started: {error}")
+                    return self._fail(reason)
                 await asyncio.sleep(_RESTART_PAUSE)
                 continue
             self.restored, first = True, False
@@ -126,6 +117,23 @@ class Runtime:
             self.lifecycle.residency.forget_all()
             self.metrics.restarts.inc()
             log.error("the engine died; building it again")
+
+    async def _begin(self, first: bool) -> str:
+        """Builds the engine and makes resident what shall serve. What was in the way, nothing where it is done: at first that is
+        the configuration's fault, later it may pass."""
+        try:
+            await self.engine.start()
+            await self.lifecycle.restore()
+            if first:
+                await take_folders(self.lifecycle, self.settings.adapters)
+                self.evaluations.resume()
+        except PatchbayError as error:
+            log.error("the engine could not be started: %s", error.message)
+            return error.message
+        except Exception as error:  # whatever a broken installation or base raises inside vLLM
+            log.exception("the engine could not be started")
+            return f"the engine could not be started: {error}"
+        return ""
 
     def _fail(self, reason: str) -> None:
         """A service that cannot begin ends, and says why; whoever started it decides what next."""

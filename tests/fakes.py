@@ -32,6 +32,8 @@ class FakeEngine:
         self.not_finite = False
         self.stubborn = 0
         self.slow: asyncio.Event | None = None
+        self.slow_loads: asyncio.Event | None = None
+        self.starts_that_fail = 0
         self.most_held = 0
         self.scored = 0
         # What a route answers instead of the weights' name, and the seconds before each word of a stream.
@@ -42,6 +44,9 @@ class FakeEngine:
 
     async def start(self) -> None:
         await asyncio.sleep(0.02)
+        if self.starts_that_fail:
+            self.starts_that_fail -= 1
+            raise Unavailable("the engine failed: while it warmed up", retry_after=5)
         self.held.clear()
         self._dead.clear()
         self.state = "ready"
@@ -65,6 +70,8 @@ class FakeEngine:
     async def load(self, version: EngineVersion) -> None:
         self._ready()
         await asyncio.sleep(0.01)
+        if self.slow_loads is not None:
+            await self.slow_loads.wait()
         if self.refuse_next:
             reason, self.refuse_next = self.refuse_next, None
             raise AdapterRefused((Problem("engine_refused", reason),))

@@ -1,6 +1,6 @@
 """What the rest of the service sees of the engine; it names no vLLM, so that a fake can stand in its place."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any, Literal, Protocol
 
 from fastapi import APIRouter
@@ -67,6 +67,3 @@ class Engine(Protocol):
 
     def routes(self, admission: Admission) -> APIRouter:
         """OpenAI's inference routes."""
-
-
-EngineFactory = Callable[[], Engine]

@@ -5,12 +5,16 @@ much as the loading of a small adapter itself, and may have to wait for a step's
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
-from typing import Any, Literal, NamedTuple
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from typing import Any, Literal, NamedTuple, TypeVar
 
+from adapters.errors import Unavailable
 from service.engine.version import EngineVersion
+from service.inference import RETRY_AFTER
 
 EXCHANGE = "patchbay_exchange"
+_POLL = 0.25
+T = TypeVar("T")
 
 
 class Order(NamedTuple):
@@ -51,6 +55,19 @@ def _done(worker: Any, order: Order) -> str:
         # Whatever an adapter's files make vLLM raise is the answer to this order; the next one is done all the same.
         return str(error) or type(error).__name__
     return ""
+
+
+async def answered(question: Coroutine[Any, Any, T], is_dead: Callable[[], bool]) -> T:
+    """What workers answer. Raises Unavailable where the engine dies before: vLLM leaves what it asked them open then, for ever."""
+    asked = asyncio.ensure_future(question)
+    try:
+        while not asked.done():
+            await asyncio.wait((asked,), timeout=_POLL)
+            if not asked.done() and is_dead():
+                raise Unavailable("the engine died", retry_after=RETRY_AFTER)
+        return asked.result()
+    finally:
+        asked.cancel()
 
 
 class Outbox:

@@ -7,8 +7,8 @@ import logging
 import os
 import time
 from argparse import Namespace
-from collections.abc import AsyncGenerator, Sequence
-from typing import Any
+from collections.abc import AsyncGenerator, Coroutine, Sequence
+from typing import Any, TypeVar
 
 import psutil
 from fastapi import APIRouter
@@ -30,7 +30,7 @@ from evaluation.rows import Row
 from evaluation.tokens import EncodedRow, encode_prompt, encode_row
 from service.engine.arguments import engine_arguments
 from service.engine.door import EngineState
-from service.engine.exchange import EXCHANGE, Order, Outbox
+from service.engine.exchange import EXCHANGE, Order, Outbox, answered
 from service.engine.footprint import ASK
 from service.engine.measured import BoundedStats, MeasuredLLM, Observer
 from service.engine.openai import openai_routes
@@ -39,6 +39,7 @@ from service.inference import RETRY_AFTER, Admission
 from service.settings import Settings
 
 _POLL = 0.25
+T = TypeVar("T")
 log = logging.getLogger("patchbay")
 # Seconds between looks at the worker's memory: each takes its thread a millisecond for a gigabyte of cache.
 _LOOK_AT_MEMORY = 5.0
@@ -150,15 +151,20 @@ class VllmEngine:
 
     async def _exchange(self, orders: list[Order]) -> list[str]:
         """What was in the way of each, in any of the engine's workers."""
-        try:
-            told = await self._ready().collective_rpc(EXCHANGE, args=(orders,))
-        except EngineDeadError as error:
-            raise Unavailable("the engine died", retry_after=RETRY_AFTER) from error
+        told = await self._told(self._ready().collective_rpc(EXCHANGE, args=(orders,)))
         return [next(filter(None, answers), "") for answers in zip(*told, strict=True)]
 
     async def resident(self) -> set[int]:
         """The engine ids whose weights are in the engine."""
-        return set(await self._ready().list_loras())
+        return set(await self._told(self._ready().list_loras()))
+
+    async def _told(self, question: Coroutine[Any, Any, T]) -> T:
+        """What the engine's processes answer. Raises Unavailable when they end before."""
+        llm = self._llm
+        try:
+            return await answered(question, lambda: llm is None or llm.errored or self._state == "stopped")
+        except EngineDeadError as error:
+            raise Unavailable("the engine died", retry_after=RETRY_AFTER) from error
 
     async def complete(self, prompt: Any, version: EngineVersion | None, max_tokens: int) -> Completion:
         """A greedy answer; `prompt` is a text or a list of messages for the chat template."""
@@ -214,9 +220,9 @@ class VllmEngine:
         return dict(self._footprint) if self.state == "ready" else {}
 
     async def _watch_memory(self, llm: MeasuredLLM) -> None:
-        with contextlib.suppress(EngineDeadError):
+        with contextlib.suppress(Unavailable):
             while not llm.errored:
-                workers = await llm.collective_rpc(ASK)
+                workers = await self._told(llm.collective_rpc(ASK))
                 self._footprint = {part: sum(told[part] for told in workers) for part in workers[0]}
                 await asyncio.sleep(_LOOK_AT_MEMORY)
 

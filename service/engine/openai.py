@@ -114,7 +114,7 @@ async def _answer(lease: Lease, request: Any, raw_request: Request, handler: Cal
             status = result.error.code
             return JSONResponse(_error_body(result), status_code=status, headers=headers)
         if isinstance(result, AsyncGenerator):
-            stream = _rewritten(result, json.dumps(engine_name), asked, lease.target.fingerprint)
+            stream = _rewritten(result, engine_name, asked, lease.target.fingerprint)
             handed_over = True
             return LeasedStream(stream, lease, headers)
         result.model, result.system_fingerprint = asked, lease.target.fingerprint
@@ -153,7 +153,7 @@ async def _rewritten(
     source: AsyncGenerator[str, None], engine_name: str, asked: str, fingerprint: str
 ) -> AsyncGenerator[str, None]:
     """Each chunk names the model that was asked for, and what made it. One replacement a chunk: parsing would cost more."""
-    old = f'"model":{engine_name}'
+    old = f'"model":{json.dumps(engine_name, ensure_ascii=False)}'  # as vLLM writes it
     new = f'"model":{json.dumps(asked)},"system_fingerprint":{json.dumps(fingerprint)}'
     async with aclosing(source):
         async for chunk in source:

@@ -41,7 +41,8 @@ def _creating(original: Any) -> Any:
 
         original(self)
         self.placed = None
-        if all(_is_plain(module) for module in self.modules.values()):
+        # Shards have products of their own, which read vLLM's stacks; with one process too.
+        if not self.lora_config.fully_sharded_loras and all(map(_is_plain, self.modules.values())):
             for module in self.modules.values():
                 _without_memory(module)
             self.placed = {name: layer_of(module) for name, module in self.modules.items()}

@@ -75,7 +75,9 @@ def test_a_refusal_is_an_answer() -> None:
 
 def test_percentiles_are_of_the_values() -> None:
     assert percentile([3.0, 1.0, 2.0], 0.5) == 2.0
-    assert percentile([float(n) for n in range(100)], 0.99) == 99.0
+    assert percentile([2.0, 1.0], 0.5) == 1.0
+    assert percentile([float(n) for n in range(1, 101)], 0.99) == 99.0
+    assert percentile([7.0], 0.0) == 7.0
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,8 @@
 
 import asyncio
 import json
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -51,6 +53,21 @@ def test_an_answer_that_takes_too_long_is_ended(start: Start) -> None:
             assert (answer.status_code, answer.json()["error"]["code"]) == (504, "timeout")
             assert "0.2 s" in answer.json()["error"]["message"]
             assert (s.engine.running, s.runtime.desk.taken) == (0, 0)
+
+    asyncio.run(story())
+
+
+def test_the_time_of_a_request_covers_the_loading_of_its_adapter(start: Start, adapters: Callable[[int], Path]) -> None:
+    async def story() -> None:
+        async with start(request_seconds=0.2) as s:
+            await s.upload(adapters(1), "a")
+            await s.http.post("/v1/adapters/a/unload")
+            s.engine.slow_loads = asyncio.Event()
+            answer = await s.ask("a")
+            assert (answer.status_code, answer.json()["error"]["code"]) == (504, "timeout")
+            assert s.runtime.desk.taken == 0
+            s.engine.slow_loads.set()
+            assert (await s.ask("a")).status_code == 200
 
     asyncio.run(story())
 

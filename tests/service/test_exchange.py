@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from service.engine.exchange import Order, Outbox, exchange
+from adapters.errors import Unavailable
+from service.engine.exchange import Order, Outbox, answered, exchange
 from service.engine.version import EngineVersion
 
 
@@ -77,3 +78,38 @@ def test_an_engine_that_dies_is_the_answer_to_all() -> None:
     assert [str(error) for error in asyncio.run(story())] == ["dead", "dead"]
     with pytest.raises(ConnectionError):
         asyncio.run(Outbox(send).give(Order("put out", 1)))
+
+
+def test_what_a_dead_engine_was_asked_is_not_waited_for() -> None:
+    """Each order gets the error, and what comes after is sent anew."""
+    is_dead = False
+
+    async def silent() -> list[str]:
+        await asyncio.Event().wait()
+        return []
+
+    async def story() -> None:
+        nonlocal is_dead
+        outbox = Outbox(lambda orders: answered(silent(), lambda: is_dead))
+        given = [asyncio.create_task(outbox.give(Order("put out", number))) for number in range(3)]
+        done, _ = await asyncio.wait(given, timeout=0.6)
+        assert not done, "it lives, and takes its time"
+        is_dead = True
+        done, _ = await asyncio.wait(given, timeout=5)
+        assert [type(task.exception()) for task in done] == [Unavailable] * 3
+        with pytest.raises(Unavailable, match="the engine died"):
+            await outbox.give(Order("put out", 4))
+
+    asyncio.run(story())
+
+
+def test_an_answer_and_an_error_come_as_they_are() -> None:
+    async def gives() -> str:
+        return "given"
+
+    async def fails() -> str:
+        raise ValueError("of its own")
+
+    assert asyncio.run(answered(gives(), lambda: True)) == "given"
+    with pytest.raises(ValueError, match="of its own"):
+        asyncio.run(answered(fails(), lambda: False))

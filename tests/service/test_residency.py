@@ -12,6 +12,7 @@ from service.engine.version import EngineVersion
 from service.metrics import Metrics
 from service.residency import Residency
 from tests.fakes import FakeEngine
+from tests.service.conftest import until
 
 
 class Counting(FakeEngine):
@@ -94,5 +95,24 @@ def test_loads_come_two_at_a_time_and_room_is_asked_for_first(make: Make) -> Non
         assert engine.most_held <= 4
         told = [what for what, _ in engine.told[4:]]
         assert all(told[:n].count("unload") >= told[:n].count("load") for n in range(len(told)))
+
+    asyncio.run(story())
+
+
+def test_one_that_is_retired_on_its_way_in_leaves_when_it_is_there(make: Make) -> None:
+    """Also where whoever asked for it did not wait."""
+
+    async def story() -> None:
+        engine, residency = make(2)
+        await engine.start()
+        engine.slow_loads = asyncio.Event()
+        holding = asyncio.create_task(residency.hold(version(1)))
+        await until(lambda: bool(engine.told))
+        holding.cancel()
+        await asyncio.wait([holding])
+        residency.retire(version(1))
+        engine.slow_loads.set()
+        await asyncio.wait_for(residency.drained(version(1)), 5)
+        assert engine.told == [("load", 1), ("unload", 1)]
 
     asyncio.run(story())

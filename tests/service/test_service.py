@@ -266,6 +266,46 @@ def test_a_dead_engine_comes_back_with_its_adapters(start: Start, adapters: Adap
     asyncio.run(story())
 
 
+def test_an_engine_that_dies_again_while_it_is_built_again_is_built_once_more(
+    start: Start, adapters: Adapters, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("service.runtime._RESTART_PAUSE", 0.01)
+
+    async def story() -> None:
+        async with start() as s:
+            await s.upload(adapters(1), "a")
+            s.engine.starts_that_fail = 2
+            s.engine.die()
+            await until(lambda: s.engine.starts_that_fail == 0)
+            await until(lambda: s.runtime.is_ready)
+            assert s.runtime.failure is None
+            assert (await s.ask("a")).status_code == 200
+
+    asyncio.run(story())
+
+
+def test_a_version_deleted_while_it_leaves_and_is_asked_for(start: Start, adapters: Adapters, tmp_path: Path) -> None:
+    """The request came before the deletion: it is answered, and then the version leaves for good."""
+
+    async def story() -> None:
+        async with start() as s:
+            await s.upload(adapters(1), "a")
+            s.engine.stubborn = 1  # it leaves at the second try, a second later
+            leaving = asyncio.create_task(s.http.post("/v1/adapters/a/unload"))
+            await until(lambda: s.engine.stubborn == 0)
+            asked = asyncio.create_task(s.ask("a"))
+            await asyncio.sleep(0.05)
+            deleted = asyncio.create_task(s.http.delete("/v1/adapters/a"))
+            done, _ = await asyncio.wait((leaving, asked, deleted), timeout=5)
+            # Who put it out is shown an adapter that is no more.
+            assert [task.result().status_code for task in (leaving, asked, deleted) if task in done] == [404, 200, 204]
+            assert s.engine.held == {}
+            assert not (tmp_path / "home" / "adapters" / "a").exists()
+            assert (await s.upload(adapters(1), "a")).status_code == 201
+
+    asyncio.run(story())
+
+
 def test_two_services_on_one_home(start: Start, tmp_path: Path) -> None:
     async def story() -> None:
         async with start():
