@@ -128,11 +128,17 @@ def test_the_engine_is_killed_under_load(service: Process, life: tuple[str, str]
                 seen.append((answer.status_code, time.monotonic() - began, made_by))
                 time.sleep(0.02 if answer.status_code == 200 else 0.2)
 
-    with ThreadPoolExecutor(4) as pool:
+    with ThreadPoolExecutor(5) as pool:
         users = [pool.submit(user, number) for number in range(4)]
         try:
             wait_for(lambda: sum(status == 200 for status, *_ in seen) > 20)
-            engines_of(service)[0].send_signal(signal.SIGKILL)
+            service.client.call("POST", "/v1/adapters/given/unload")
+            (engine, *_) = engines_of(service)
+            engine.suspend()  # so that the load is under way when it dies
+            loading = pool.submit(httpx.post, f"{service.url}/v1/adapters/given/load", timeout=60)
+            time.sleep(0.3)
+            engine.kill()
+            assert loading.result().status_code == 503
             wait_for(lambda: any(status == 503 for status, *_ in seen))
             waits = []
             while httpx.get(f"{service.url}/ready", timeout=60).status_code != 200 and len(waits) < 2000:
@@ -146,6 +152,8 @@ def test_the_engine_is_killed_under_load(service: Process, life: tuple[str, str]
             over.set()
     for done in users:
         done.result()
+    answer = httpx.post(f"{service.url}/v1/completions", json={"model": "given", "prompt": "x", "max_tokens": 1}, timeout=60)
+    assert answer.status_code == 200, "what was being loaded when it died can be loaded again"
     assert {status for status, *_ in seen} == {200, 503}
     assert {made_by for status, _, made_by in seen if status == 200} == {f"life@{life[0]}"}
     refused = [(seconds, retry) for status, seconds, retry in seen if status == 503]

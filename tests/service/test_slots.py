@@ -59,6 +59,13 @@ class Manager(SimpleNamespace):
         )
 
 
+@pytest.mark.parametrize("sharded", [False, True])
+def test_shards_keep_the_stacks_that_their_products_read(sharded: bool) -> None:
+    manager = SimpleNamespace(modules={}, packed_modules={}, model=None, lora_config=SimpleNamespace(fully_sharded_loras=sharded))
+    slots._creating(lambda _: None)(manager)
+    assert (manager.placed is None) == sharded
+
+
 def refuse(*_: Any) -> Any:
     raise AssertionError("vLLM's own way was taken")
 
