@@ -1,7 +1,7 @@
 """One vLLM engine in a process of its own, so that several kinds can take turns: jobs come as JSON lines, seconds go back.
 
-argv[1] is JSON: {"model", "adapters": [folders], "lora": bool, "engine": vLLM's own options}. A job is {"adapters": how many are mixed (0: base only),
-"streams", "prompt": tokens of each, "tokens": to generate, "seed"}; the answer {"seconds", "tokens": those worked on}.
+argv[1] is JSON: {"model", "adapters": [folders], "lora": bool, "engine": vLLM's own options}. A job is {"adapters": the number of each
+stream's (none: base only), "streams", "prompt": tokens of each, "tokens": to generate, "seed"}; the answer {"seconds", "tokens": those worked on}.
 """
 
 import json
@@ -32,7 +32,7 @@ def main() -> None:
         print(json.dumps(_run(llm, given["adapters"], json.loads(line))), file=answers, flush=True)
 
 
-def _run(llm: Any, folders: list[str], job: dict[str, int]) -> dict[str, float]:
+def _run(llm: Any, folders: list[str], job: dict[str, Any]) -> dict[str, float]:
     from vllm import SamplingParams, TokensPrompt
     from vllm.lora.request import LoRARequest
 
@@ -42,8 +42,7 @@ def _run(llm: Any, folders: list[str], job: dict[str, int]) -> dict[str, float]:
     ]
     requests = None
     if job["adapters"]:
-        chosen = [number % job["adapters"] for number in range(job["streams"])]
-        requests = [LoRARequest(f"a{number}", number + 1, folders[number]) for number in chosen]
+        requests = [LoRARequest(f"a{number}", number + 1, folders[number]) for number in job["adapters"]]
     params = SamplingParams(temperature=0.0, max_tokens=job["tokens"], ignore_eos=True, detokenize=False)
     began = time.perf_counter()
     llm.generate(prompts, params, lora_request=requests, use_tqdm=False)

@@ -3,7 +3,8 @@
     python -m bench.multi_lora [--model embedded|large|8b|PATH] [--rounds 5] [--no-stock] [--out FILE.json] [--plot FILE.svg]
 
 Every round does each job once on each engine, in an order drawn anew; a ratio is taken within a round, against the
-engine without LoRA, and the median of the rounds is printed. One engine computes at a time.
+engine without LoRA, and the median of the rounds is printed. One engine computes at a time. Adapters have ranks 8 to 64, and each
+round begins with another of them; more of them than streams are not mixed.
 
 With a GPU the engines run there, all of them in its memory (about 25 GB each with --model 8b); the products of adapters are then
 vLLM's own, and what Patchbay adds to them is nothing: --no-stock leaves the engine without it out.
@@ -73,11 +74,11 @@ class Engine:
         answer: dict[str, Any] = json.loads(line)
         return answer
 
-    def rate(self, job: Job, mixed: int, seed: int) -> float:
-        """Tokens a second."""
+    def rate(self, job: Job, adapters: list[int], seed: int) -> float:
+        """Tokens a second; `adapters` by stream, none for the base only."""
         if self.process.stdin is None:
             raise SystemExit("the engine takes no jobs")
-        asked = {"adapters": mixed, "streams": job.streams, "prompt": job.prompt, "tokens": job.tokens, "seed": seed}
+        asked = {"adapters": adapters, "streams": job.streams, "prompt": job.prompt, "tokens": job.tokens, "seed": seed}
         self.process.stdin.write(json.dumps(asked) + "\n")
         self.process.stdin.flush()
         answer = self._answer()
@@ -109,13 +110,15 @@ def measure(
     try:
         for kind in tqdm(kinds, desc="engines", unit="engine"):
             engines[kind] = Engine(kind, model, dtype, folders)
-        cells = [(WITHOUT, 0)] + [(kind, mix) for kind in kinds[1:] for mix in MIXES]
-        rates: dict[str, dict[str, list[float]]] = {job.name: {f"{kind}, {mix}": [] for kind, mix in cells} for job in work}
+        cells = {job.name: _cells(job, kinds) for job in work}
+        rates: dict[str, dict[str, list[float]]] = {
+            name: {f"{kind}, {mix}": [] for kind, mix in mixes} for name, mixes in cells.items()
+        }
         order = random.Random(0)
         plan = [(turn, job) for turn in range(-1, rounds) for job in work]  # turn -1 warms up and is not counted
         for turn, job in tqdm(plan, desc="rounds", unit="job"):
-            for kind, mix in order.sample(cells, len(cells)):
-                rate = engines[kind].rate(job, mix, order.randrange(1 << 30))
+            for kind, mix in order.sample(cells[job.name], len(cells[job.name])):
+                rate = engines[kind].rate(job, _by_stream(job, mix, turn, len(folders)), order.randrange(1 << 30))
                 if turn >= 0:
                     rates[job.name][f"{kind}, {mix}"].append(rate)
         return rates
@@ -124,14 +127,33 @@ def measure(
             engine.close()
 
 
+def _cells(job: Job, kinds: list[str]) -> list[tuple[str, int]]:
+    return [(WITHOUT, 0)] + [(kind, mix) for kind in kinds if kind != WITHOUT for mix in MIXES if mix <= job.streams]
+
+
+def _by_stream(job: Job, mix: int, first: int, count: int) -> list[int]:
+    """Which of `count` adapters each stream asks for: `mix` of them in turn, from the `first` on."""
+    return [(first + number % mix) % count for number in range(job.streams)] if mix else []
+
+
+def _ratio(row: dict[str, list[float]], cell: str) -> float:
+    """The median of a cell's ratios to the engine without LoRA, each within a round."""
+    return statistics.median(a / b for a, b in zip(row[cell], row[f"{WITHOUT}, 0"], strict=True))
+
+
+def _columns(rates: dict[str, dict[str, list[float]]]) -> list[str]:
+    """Every cell of any work but the engine without LoRA."""
+    return [cell for cell in max(rates.values(), key=len) if cell != f"{WITHOUT}, 0"]
+
+
 def table(rates: dict[str, dict[str, list[float]]]) -> list[str]:
     """Markdown: the median rate without LoRA, and for every other cell the median of its ratios to it within a round."""
-    cells = [cell for cell in next(iter(rates.values())) if cell != f"{WITHOUT}, 0"]
+    cells = _columns(rates)
     lines = ["| work | no LoRA, tok/s | " + " | ".join(cells) + " |", "|---|---|" + "---|" * len(cells)]
     for name, row in rates.items():
         plain = row[f"{WITHOUT}, 0"]
-        ratios = [statistics.median(a / b for a, b in zip(row[cell], plain, strict=True)) for cell in cells]
-        lines.append(f"| {name} | {statistics.median(plain):.0f} | " + " | ".join(f"{ratio:.2f}" for ratio in ratios) + " |")
+        ratios = [f"{_ratio(row, cell):.2f}" if cell in row else "-" for cell in cells]
+        lines.append(f"| {name} | {statistics.median(plain):.0f} | " + " | ".join(ratios) + " |")
     return lines
 
 
@@ -142,12 +164,10 @@ def plot(rates: dict[str, dict[str, list[float]]], path: Path) -> None:
     matplotlib.use("Agg")
     from matplotlib import pyplot
 
-    cells = [cell for cell in next(iter(rates.values())) if cell != f"{WITHOUT}, 0"]
+    cells = _columns(rates)
     figure, axes = pyplot.subplots(figsize=(10, 4), layout="constrained")
     for number, cell in enumerate(cells):
-        heights = [
-            statistics.median(a / b for a, b in zip(row[cell], row[f"{WITHOUT}, 0"], strict=True)) for row in rates.values()
-        ]
+        heights = [_ratio(row, cell) if cell in row else 0.0 for row in rates.values()]
         axes.bar([i + number * 0.8 / len(cells) for i in range(len(rates))], heights, 0.8 / len(cells), label=cell)
     axes.set_xticks([i + 0.4 for i in range(len(rates))], list(rates))
     axes.set_ylabel("throughput / engine without LoRA")
