@@ -10,6 +10,7 @@ import typer
 from adapters.errors import BadInput
 from evaluation import here
 from evaluation.json_file import write_json
+from evaluation.output import check_file
 from evaluation.quiet import be_quiet
 
 _WORSE, _FAILED = 3, 2
@@ -62,6 +63,8 @@ def evaluate(
         raise typer.Exit(_watch(watch, History(history or watch / NAME), asked, every, as_json))
     if data is None or every is not None or history is not None:
         raise BadInput("give --data; --every and --history go with --watch", param="data")
+    if out:
+        check_file(out)
     from evaluation.evaluate import plan
     from evaluation.rows import load_rows
 

@@ -8,6 +8,7 @@ from markdown_it import MarkdownIt
 from markupsafe import Markup
 
 from evaluation.html import render
+from evaluation.output import check_file, write_text, writing
 from training.notebook import day1, day2, day3, day4, day5, day6, day7, served, summary
 from training.notebook.language import Language
 from training.notebook.parts import Plot, Section
@@ -56,16 +57,25 @@ def _html(part: str | Plot, reader: MarkdownIt) -> Markup:
 
 
 def write(found: Sequence[Section], lang: Language, out: Path) -> list[Path]:
-    """Writes `out` (Markdown), its pictures in a folder beside it, and the page under the same name; the files to look at."""
+    """Writes `out` (Markdown), its pictures in a folder beside it, and the page under the same name; the files to look at.
+
+    Raises BadInput where one of them cannot be written.
+    """
+    html = out.with_suffix(".html")
+    for path in (out, html):
+        check_file(path)
     folder = out.with_name(f"{out.stem}-plots")
-    out.parent.mkdir(parents=True, exist_ok=True)
+    with writing(folder):
+        _write_plots([part for section in found for part in section.parts if isinstance(part, Plot)], folder)
+    write_text(out, markdown(found, lang, folder.name))
+    write_text(html, page(found, lang))
+    return [out, html]
+
+
+def _write_plots(pictures: Sequence[Plot], folder: Path) -> None:
+    """Into a folder of their own, which holds none of an earlier notebook."""
     shutil.rmtree(folder, ignore_errors=True)
-    pictures = [part for section in found for part in section.parts if isinstance(part, Plot)]
     if pictures:
-        folder.mkdir()
+        folder.mkdir(parents=True)
     for plot in pictures:
         (folder / f"{plot.name}.svg").write_text(plot.svg.replace("currentColor", _GREY), encoding="utf-8")
-    out.write_text(markdown(found, lang, folder.name), encoding="utf-8")
-    html = out.with_suffix(".html")
-    html.write_text(page(found, lang), encoding="utf-8")
-    return [out, html]
