@@ -84,14 +84,13 @@ def _watch(root: Path, history: Any, asked: Any, every: float | None, as_json: b
     code = 0
     try:
         while True:
-            with history.held():
-                for found in watch(root, history, asked, here.score):
-                    if isinstance(found, dict):
-                        typer.echo(json.dumps(found, ensure_ascii=False) if as_json else show_entry(found))
-                        code = _WORSE if found["worse"] else code
-                    else:
-                        typer.echo(f"{found[0].folder}: {found[1].message}", err=True)
-                        code = code or _FAILED
+            for found in watch(root, history, asked, here.score):
+                if isinstance(found, dict):
+                    typer.echo(json.dumps(found, ensure_ascii=False) if as_json else show_entry(found))
+                    code = _WORSE if found["worse"] else code
+                else:
+                    typer.echo(f"{found[0].folder}: {found[1].message}", err=True)
+                    code = code or _FAILED
             if every is None:
                 return code
             time.sleep(every)

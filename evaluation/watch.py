@@ -40,15 +40,21 @@ class Asked:
 
 
 def watch(root: Path, history: History, asked: Asked, score: Score) -> Iterator[Entry | tuple[Run, PatchbayError]]:
-    """Scores the runs that the history does not have yet, and yields each new entry, or the run with what kept it from being scored."""
-    for run in finished_runs(root):
-        try:
-            found = _score(run, history, asked, score)
-        except PatchbayError as error:
-            yield run, error
-        else:
-            if found is not None:
-                yield found
+    """Scores the runs that the history does not have yet, and yields each new entry, or the run with what kept it from being scored.
+
+    Raises NotFound where there is no such folder, Conflict while another process adds to the history.
+    """
+    # Before the history, which makes the folder that it lies in.
+    runs = finished_runs(root)
+    with history.held():
+        for run in runs:
+            try:
+                found = _score(run, history, asked, score)
+            except PatchbayError as error:
+                yield run, error
+            else:
+                if found is not None:
+                    yield found
 
 
 def _score(run: Run, history: History, asked: Asked, score: Score) -> Entry | None:

@@ -129,6 +129,15 @@ def test_two_watches_do_not_write_at_once(root: Path) -> None:
         pass
 
 
+def test_a_folder_that_is_not_there_is_not_made(root: Path, data: Path) -> None:
+    with pytest.raises(NotFound, match=f"there is no folder {root}"):
+        one_pass(root)
+    assert not root.exists()
+    write_run(root, "first", 50, when=100, data=data)
+    with pytest.raises(BadInput, match="choose another --history"):
+        list(watch(root, History(root), ASKED, score))
+
+
 def test_exit_codes(root: Path, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """0 for nothing worse, 2 for a run that could not be scored, 3 for one that got worse, whatever else there was."""
     import typer
