@@ -14,11 +14,18 @@ from evaluation.output import check_file
 from evaluation.quiet import be_quiet
 
 _WORSE, _FAILED = 3, 2
+# Options that mean nothing under --watch, each with what it does instead.
+_UNWATCHED = {
+    "adapter": "finds the adapters itself",
+    "base": "scores each run beside the base it was trained on",
+    "calibrate": "makes no A/A trials",
+    "out": "keeps its reports in the history (--history)",
+}
 
 
 def evaluate(
     data: Annotated[Path | None, typer.Option(help="Data rows: .jsonl, .csv or .parquet.")] = None,
-    base: Annotated[str, typer.Option(help="A folder, a hub id, or 'embedded'.")] = "embedded",
+    base: Annotated[str | None, typer.Option(help="A folder, a hub id, or 'embedded' (the default).")] = None,
     adapter: Annotated[Path | None, typer.Option(help="An adapter's folder, or a run folder; scored beside the base.")] = None,
     metric: Annotated[
         list[str] | None,
@@ -54,8 +61,9 @@ def evaluate(
     from evaluation.show import show
 
     if watch is not None:
-        if adapter is not None:
-            raise BadInput("--watch finds the adapters itself; leave --adapter out", param="adapter")
+        for name, given in (("adapter", adapter), ("base", base), ("calibrate", calibrate), ("out", out)):
+            if given:
+                raise BadInput(f"--watch {_UNWATCHED[name]}; leave --{name} out", param=name)
         from evaluation.history import NAME, History
         from evaluation.watch import Asked
 
@@ -69,7 +77,7 @@ def evaluate(
     from evaluation.rows import load_rows
 
     prepared = plan(load_rows(data), metric or (), max_tokens=max_tokens, limit=limit, seed=seed, trials=calibrate)
-    report = here.run(*here.models(base, adapter), prepared, "evaluate")
+    report = here.run(*here.models(base or "embedded", adapter), prepared, "evaluate")
     body = report.to_json()
     if out:
         write_json(out, body | {"samples": report.samples})

@@ -10,7 +10,8 @@ import pytest
 from typer.testing import CliRunner
 
 import evaluation.cli
-from adapters.errors import BadInput, Conflict, NotFound, PatchbayError
+import patchbay
+from adapters.errors import BadInput, Conflict, NotFound
 from evaluation.evaluate import evaluate
 from evaluation.history import History
 from evaluation.report import Plan, Report
@@ -165,6 +166,11 @@ def test_exit_codes(root: Path, data: Path, tmp_path: Path, monkeypatch: pytest.
     write_run(root, "third", 10, when=400, data=data)
     monkeypatch.setattr("evaluation.cli.time.sleep", interrupted)
     assert run("--every", "60").exit_code == 3
-    error = run("--adapter", "x").exception
-    assert isinstance(error, PatchbayError)
-    assert "--watch" in error.message
+
+
+@pytest.mark.parametrize("option", ["--adapter=x", "--base=embedded", "--calibrate=200", "--out=ev.json"])
+def test_what_means_nothing_to_a_watch_is_refused(root: Path, option: str) -> None:
+    error = CliRunner().invoke(patchbay.app, ["evaluate", "--watch", str(root), option]).exception
+    assert isinstance(error, BadInput)
+    assert error.message.startswith("--watch ")
+    assert error.message.endswith(f"leave {option.partition('=')[0]} out")
