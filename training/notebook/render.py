@@ -3,6 +3,7 @@
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
+from urllib.parse import quote
 
 from markdown_it import MarkdownIt
 from markupsafe import Markup
@@ -11,7 +12,7 @@ from evaluation.html import render
 from evaluation.output import check_file, write_text, writing
 from training.notebook import day1, day2, day3, day4, day5, day6, day7, served, summary
 from training.notebook.language import Language
-from training.notebook.parts import Plot, Section
+from training.notebook.parts import Plot, Section, plain
 from training.notebook.records import Records
 
 _SECTIONS = (day1, day2, day3, day4, day5, day6, day7, served, summary)
@@ -34,7 +35,8 @@ def markdown(found: Sequence[Section], lang: Language, plots: str | None = None)
             if isinstance(part, str):
                 parts.append(part)
             elif plots is not None:
-                parts.append(f"![{part.title}]({plots}/{part.name}.svg)")
+                # A name may hold a space or a bracket, which end a link.
+                parts.append(f"![{plain(part.title)}]({quote(f'{plots}/{part.name}.svg')})")
     return "\n\n".join(parts) + "\n"
 
 

@@ -3,9 +3,11 @@
 import re
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 import pytest
 import yaml
+from markdown_it import MarkdownIt
 from typer.testing import CliRunner
 
 import patchbay
@@ -153,6 +155,15 @@ def test_the_markdown_has_its_plots_beside_it(written: tuple[Path, Path]) -> Non
     pictures = re.findall(r"!\[.*?\]\((.*?)\)", written[0].read_text())
     assert pictures
     assert all((written[0].parent / picture).read_text().startswith("<svg") for picture in pictures)
+
+
+def test_pictures_show_whatever_runs_and_the_notebook_are_called(tmp_path: Path) -> None:
+    language = Language("en")
+    names = ["sp ace", "a (b]", "ü#1?", "50%"]
+    out, _ = write(sections(Records([made.run(name) for name in names]), language), language, tmp_path / "note book.md")
+    shown = re.findall(r'<img src="(.*?)" alt="(.*?)"', MarkdownIt("commonmark").render(out.read_text(encoding="utf-8")))
+    assert [alt for _, alt in shown] == [f"Training of {name}" for name in names]
+    assert all((tmp_path / unquote(link)).is_file() for link, _ in shown)
 
 
 def test_the_project_file_is_checked(tmp_path: Path) -> None:
