@@ -36,7 +36,7 @@ def markdown(found: Sequence[Section], lang: Language, plots: str | None = None)
                 parts.append(part)
             elif plots is not None:
                 # A name may hold a space or a bracket, which end a link.
-                parts.append(f"![{plain(part.title)}]({quote(f'{plots}/{part.name}.svg')})")
+                parts.append(f"![{plain(part.title)}]({quote(f'{plots}/{part.file}')})")
     return "\n\n".join(parts) + "\n"
 
 
@@ -80,4 +80,4 @@ def _write_plots(pictures: Sequence[Plot], folder: Path) -> None:
     if pictures:
         folder.mkdir(parents=True)
     for plot in pictures:
-        (folder / f"{plot.name}.svg").write_text(plot.svg.replace("currentColor", _GREY), encoding="utf-8")
+        (folder / plot.file).write_text(plot.svg.replace("currentColor", _GREY), encoding="utf-8")

@@ -1,5 +1,6 @@
 """The notebook: every figure from a record, every empty cell with its command, in either language, and no markup of a stranger."""
 
+import json
 import re
 from pathlib import Path
 from typing import Any
@@ -13,9 +14,12 @@ from typer.testing import CliRunner
 import patchbay
 from adapters.errors import BadInput, NotFound
 from evaluation.data.grade import REASONS
+from evaluation.digest import file_digest
 from evaluation.history import History
 from tests.training.notebook import made
 from training.notebook.language import LANGUAGES, Language
+from training.notebook.names import shortest
+from training.notebook.parts import Plot, Section
 from training.notebook.records import Records, read_records
 from training.notebook.render import markdown, page, sections, write
 from training.tradeoff.choose import LIMITS, RULE
@@ -189,8 +193,6 @@ def test_what_is_no_record_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_folder_stands_for_all_under_it(tmp_path: Path) -> None:
-    import json
-
     for name in ("one", "two"):
         folder = tmp_path / "runs" / name
         (folder / "adapter").mkdir(parents=True)
@@ -216,9 +218,56 @@ def test_a_watched_evaluation_stands_once_by_the_name_of_its_run(tmp_path: Path)
         assert [record["path"] for record in read_records(given).of("evaluation")] == ["one", "one", "two"], given
 
 
-def test_the_command_prints_and_refuses(tmp_path: Path) -> None:
-    import json
+@pytest.mark.parametrize(
+    ("places", "names"),
+    [
+        (["/runs/route"], ["route"]),
+        (["/two/x/r1", "/two/y/r1", "/two/y/r2"], ["x/r1", "y/r1", "r2"]),
+        (["/a/x/r1", "/b/x/r1", "/b/y/r1"], ["a/x/r1", "b/x/r1", "y/r1"]),
+        (["/x/r1", "/y/r1", "/z/x-r1"], ["x/r1", "y/r1", "z/x-r1"]),
+        (["/r1", "/x/r1"], ["r1", "x/r1"]),
+    ],
+)
+def test_names_are_as_short_as_tells_them_apart(places: list[str], names: list[str]) -> None:
+    assert shortest([Path(place) for place in places]) == names
 
+
+def write_run(folder: Path, weights: str) -> str:
+    """A run folder, and the digest of its adapter."""
+    (folder / "adapter").mkdir(parents=True)
+    (folder / "adapter" / "adapter_model.safetensors").write_text(weights)
+    (folder / "run.json").write_text(json.dumps({key: value for key, value in made.run().items() if key != "path"}))
+    return file_digest(folder / "adapter" / "adapter_model.safetensors")
+
+
+def test_runs_of_one_name_are_told_apart(tmp_path: Path) -> None:
+    """So are what was scored of them, as far as the record tells which it was."""
+    for number, name in enumerate("xy"):
+        digest = write_run(tmp_path / name / "r1", name)
+        scored = made.evaluation("r1") | {"id": f"{number}", "run": "r1", "digest": digest}
+        History(tmp_path / "evaluations.jsonl").add(scored, [], {})
+    (tmp_path / "ev.json").write_text(json.dumps(made.evaluation("r1")))
+    found = read_records([tmp_path, tmp_path / "x" / "r1", tmp_path / "y" / ".." / "y"])
+    assert [run["path"] for run in found.of("run")] == ["x/r1", "y/r1"], "each once, however often it is given"
+    assert [(e["path"], e["scored"]) for e in found.of("evaluation")] == [("ev", None), ("x/r1", "x/r1"), ("y/r1", "y/r1")]
+    plots = [Plot(f"curves-{run['path']}", run["path"], lambda title: title) for run in found.of("run")]
+    write([Section("s", [*plots])], Language("en"), tmp_path / "n.md")
+    assert [path.read_text() for path in sorted((tmp_path / "n-plots").iterdir())] == ["x/r1", "y/r1"]
+    assert "![x/r1](n-plots/curves-x-r1.svg)" in (tmp_path / "n.md").read_text()
+
+
+def test_seeds_of_two_trainings_are_told_apart(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("a/route", "b/route", "b/other"):
+        write_run(tmp_path / name / "seed-1", name)
+        (tmp_path / name / "seeds.json").write_text(json.dumps(made.seeds()))
+    found = read_records([tmp_path])
+    assert [run["path"] for run in found.of("run")] == ["a/route-seed-1", "other-seed-1", "b/route-seed-1"]
+    assert [record["path"] for record in found.of("seeds")] == ["a/route", "other", "b/route"]
+    monkeypatch.chdir(tmp_path / "a" / "route")
+    assert [run["path"] for run in read_records([Path()]).of("run")] == ["route-seed-1"]
+
+
+def test_the_command_prints_and_refuses(tmp_path: Path) -> None:
     (tmp_path / "run.json").write_text(json.dumps(made.run()))
     done = CliRunner().invoke(patchbay.app, ["report", str(tmp_path), "--lang", "pt"])
     assert done.exit_code == 0, done.output
