@@ -74,11 +74,12 @@ def evaluate(
     if out:
         check_file(out)
     from evaluation.evaluate import plan
+    from evaluation.report import now
     from evaluation.rows import load_rows
 
     prepared = plan(load_rows(data), metric or (), max_tokens=max_tokens, limit=limit, seed=seed, trials=calibrate)
     report = here.run(*here.models(base or "embedded", adapter), prepared, "evaluate")
-    body = report.to_json()
+    body = report.to_json() | {"time": now()}
     if out:
         write_json(out, body | {"samples": report.samples})
     typer.echo(json.dumps(body) if as_json else show(body))

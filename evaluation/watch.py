@@ -4,7 +4,6 @@ import hashlib
 import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +11,7 @@ from adapters.errors import PatchbayError
 from evaluation.data.write import rows_digest
 from evaluation.evaluate import plan
 from evaluation.history import History
-from evaluation.report import Plan, Report, rounded
+from evaluation.report import Plan, Report, now, rounded
 from evaluation.rows import load_rows
 from evaluation.runs import Run, finished_runs
 from evaluation.scores import METRICS, Counts
@@ -69,7 +68,7 @@ def _score(run: Run, history: History, asked: Asked, score: Score) -> Entry | No
         "schema": SCHEMA,
         "kind": "evaluation",
         "id": hashlib.sha256(f"{digest} {items}".encode()).hexdigest()[:16],
-        "time": datetime.now(UTC).isoformat(timespec="seconds"),
+        "time": now(),
         "run": run.folder.name,
         "digest": digest,
         "items": items,

@@ -51,6 +51,7 @@ def evaluation(path: str = "route", verdict: str = "better", asked: str = "Where
     return {
         "kind": "evaluation",
         "path": path,
+        "scored": path,
         "model": path,
         "baseline": "embedded",
         "n": 60,
