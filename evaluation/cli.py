@@ -10,14 +10,22 @@ import typer
 from adapters.errors import BadInput
 from evaluation import here
 from evaluation.json_file import write_json
+from evaluation.output import check_file
 from evaluation.quiet import be_quiet
 
 _WORSE, _FAILED = 3, 2
+# Options that mean nothing under --watch, each with what it does instead.
+_UNWATCHED = {
+    "adapter": "finds the adapters itself",
+    "base": "scores each run beside the base it was trained on",
+    "calibrate": "makes no A/A trials",
+    "out": "keeps its reports in the history (--history)",
+}
 
 
 def evaluate(
     data: Annotated[Path | None, typer.Option(help="Data rows: .jsonl, .csv or .parquet.")] = None,
-    base: Annotated[str, typer.Option(help="A folder, a hub id, or 'embedded'.")] = "embedded",
+    base: Annotated[str | None, typer.Option(help="A folder, a hub id, or 'embedded' (the default).")] = None,
     adapter: Annotated[Path | None, typer.Option(help="An adapter's folder, or a run folder; scored beside the base.")] = None,
     metric: Annotated[
         list[str] | None,
@@ -53,8 +61,9 @@ def evaluate(
     from evaluation.show import show
 
     if watch is not None:
-        if adapter is not None:
-            raise BadInput("--watch finds the adapters itself; leave --adapter out", param="adapter")
+        for name, given in (("adapter", adapter), ("base", base), ("calibrate", calibrate), ("out", out)):
+            if given:
+                raise BadInput(f"--watch {_UNWATCHED[name]}; leave --{name} out", param=name)
         from evaluation.history import NAME, History
         from evaluation.watch import Asked
 
@@ -62,12 +71,15 @@ def evaluate(
         raise typer.Exit(_watch(watch, History(history or watch / NAME), asked, every, as_json))
     if data is None or every is not None or history is not None:
         raise BadInput("give --data; --every and --history go with --watch", param="data")
+    if out:
+        check_file(out)
     from evaluation.evaluate import plan
+    from evaluation.report import now
     from evaluation.rows import load_rows
 
     prepared = plan(load_rows(data), metric or (), max_tokens=max_tokens, limit=limit, seed=seed, trials=calibrate)
-    report = here.run(*here.models(base, adapter), prepared, "evaluate")
-    body = report.to_json()
+    report = here.run(*here.models(base or "embedded", adapter), prepared, "evaluate")
+    body = report.to_json() | {"time": now()}
     if out:
         write_json(out, body | {"samples": report.samples})
     typer.echo(json.dumps(body) if as_json else show(body))
@@ -81,14 +93,13 @@ def _watch(root: Path, history: Any, asked: Any, every: float | None, as_json: b
     code = 0
     try:
         while True:
-            with history.held():
-                for found in watch(root, history, asked, here.score):
-                    if isinstance(found, dict):
-                        typer.echo(json.dumps(found, ensure_ascii=False) if as_json else show_entry(found))
-                        code = _WORSE if found["worse"] else code
-                    else:
-                        typer.echo(f"{found[0].folder}: {found[1].message}", err=True)
-                        code = code or _FAILED
+            for found in watch(root, history, asked, here.score):
+                if isinstance(found, dict):
+                    typer.echo(json.dumps(found, ensure_ascii=False) if as_json else show_entry(found))
+                    code = _WORSE if found["worse"] else code
+                else:
+                    typer.echo(f"{found[0].folder}: {found[1].message}", err=True)
+                    code = code or _FAILED
             if every is None:
                 return code
             time.sleep(every)

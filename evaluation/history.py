@@ -12,6 +12,7 @@ import numpy as np
 
 from adapters.errors import BadInput, Conflict
 from evaluation.json_file import write_json
+from evaluation.output import writing
 from evaluation.scores import Counts
 
 NAME = "evaluations.jsonl"
@@ -26,9 +27,11 @@ class History:
 
     @contextmanager
     def held(self) -> Iterator["History"]:
-        """Nobody else adds to it meanwhile. Raises Conflict when another process holds it."""
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        with self.path.open("a+b") as file:
+        """Nobody else adds to it meanwhile. Raises Conflict when another process holds it, BadInput where it cannot be written."""
+        with writing(self.path, "history"):
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            opened = self.path.open("a+b")
+        with opened as file:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except OSError as error:
@@ -61,8 +64,8 @@ class History:
     def add(self, entry: dict[str, Any], samples: list[dict[str, Any]], counts: dict[str, Counts]) -> None:
         """Adds an evaluation: its items first, so that an entry always has them."""
         kept = {"samples": samples, "counts": {name: found.tolist() for name, found in counts.items()}}
-        write_json(self._items(entry), entry | kept)
-        with self.path.open("a", encoding="utf-8") as file:
+        write_json(self._items(entry), entry | kept, "history")
+        with writing(self.path, "history"), self.path.open("a", encoding="utf-8") as file:
             file.write(json.dumps(entry, ensure_ascii=False) + "\n")
             file.flush()
             os.fsync(file.fileno())

@@ -1,14 +1,12 @@
 """Records as JSON files, each written whole or not at all."""
 
 import json
-import os
 from pathlib import Path
 from typing import Any
 
+from evaluation.output import write_text
 
-def write_json(path: Path, content: dict[str, Any]) -> None:
-    """Writes an object for people to read too; a process that is killed meanwhile leaves the file as it was, or none."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.part")
-    partial.write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-    os.replace(partial, path)
+
+def write_json(path: Path, content: dict[str, Any], param: str = "out") -> None:
+    """Writes an object for people to read too. Raises BadInput, as write_text does."""
+    write_text(path, json.dumps(content, indent=1, ensure_ascii=False) + "\n", param)

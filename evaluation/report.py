@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Any
 
 import numpy as np
@@ -116,6 +117,11 @@ def _add_figures(body: dict[str, Any], metric: Metric, asked: Plan, counts: Coun
         if asked.trials:
             body["calibration"][metric.name] = calibrate(counts, other, metric.value, asked.seed, asked.trials)
     body["scores"][metric.name] = {key: None if number is None else rounded(number) for key, number in figures.items()}
+
+
+def now() -> str:
+    """The time of an evaluation as records hold it; the later, the greater."""
+    return datetime.now(UTC).isoformat(timespec="seconds")
 
 
 def rounded(number: float) -> float | None:

@@ -17,6 +17,9 @@ BOM = b"\xef\xbb\xbf"
 WIDE_BOMS = (b"\xff\xfe", b"\xfe\xff")
 LIST_COLUMNS = ("references", "messages")
 SHOWN = 80
+# A cell is as long as a line of JSONL may be, else a row could be written as a table and not read again. csv's own limit is
+# 131,072 characters; this is the most that a C long holds anywhere.
+_LONGEST_CELL = 2**31 - 1
 
 
 class RowRefused(Exception):
@@ -120,6 +123,7 @@ def _no_duplicates(pairs: list[tuple[str, object]], where: str) -> dict[str, obj
 
 
 def _csv(stream: BinaryIO, columns: Sequence[str]) -> Iterator[Record | RowRefused]:
+    csv.field_size_limit(_LONGEST_CELL)
     reader = csv.reader((line for _, line in _lines(stream)), strict=True)
     header: list[str] | None = None
     while True:

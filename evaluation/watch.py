@@ -4,7 +4,6 @@ import hashlib
 import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +11,7 @@ from adapters.errors import PatchbayError
 from evaluation.data.write import rows_digest
 from evaluation.evaluate import plan
 from evaluation.history import History
-from evaluation.report import Plan, Report, rounded
+from evaluation.report import Plan, Report, now, rounded
 from evaluation.rows import load_rows
 from evaluation.runs import Run, finished_runs
 from evaluation.scores import METRICS, Counts
@@ -40,15 +39,21 @@ class Asked:
 
 
 def watch(root: Path, history: History, asked: Asked, score: Score) -> Iterator[Entry | tuple[Run, PatchbayError]]:
-    """Scores the runs that the history does not have yet, and yields each new entry, or the run with what kept it from being scored."""
-    for run in finished_runs(root):
-        try:
-            found = _score(run, history, asked, score)
-        except PatchbayError as error:
-            yield run, error
-        else:
-            if found is not None:
-                yield found
+    """Scores the runs that the history does not have yet, and yields each new entry, or the run with what kept it from being scored.
+
+    Raises NotFound where there is no such folder, Conflict while another process adds to the history.
+    """
+    # Before the history, which makes the folder that it lies in.
+    runs = finished_runs(root)
+    with history.held():
+        for run in runs:
+            try:
+                found = _score(run, history, asked, score)
+            except PatchbayError as error:
+                yield run, error
+            else:
+                if found is not None:
+                    yield found
 
 
 def _score(run: Run, history: History, asked: Asked, score: Score) -> Entry | None:
@@ -63,7 +68,7 @@ def _score(run: Run, history: History, asked: Asked, score: Score) -> Entry | No
         "schema": SCHEMA,
         "kind": "evaluation",
         "id": hashlib.sha256(f"{digest} {items}".encode()).hexdigest()[:16],
-        "time": datetime.now(UTC).isoformat(timespec="seconds"),
+        "time": now(),
         "run": run.folder.name,
         "digest": digest,
         "items": items,

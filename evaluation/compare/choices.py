@@ -59,14 +59,16 @@ def choices(measured: Sequence[Measured], metric: Metric, seed: int) -> list[dic
 def break_even(measured: Sequence[Measured], chosen: Sequence[dict[str, str]], seconds: dict[str, Any]) -> list[dict[str, Any]]:
     """After how many answers a training has paid for itself in machine time, over the best that needs none.
 
-    Only for what answers faster than that; `seconds` are those of each training, None where unknown.
+    Only for what answers faster than that; `seconds` are those of each training. None where they are unknown, and so are the answers.
     """
     names = {m.approach.name: m for m in measured}
     over = next((names[choice["approach"]] for choice in chosen if choice["use"] == "no_training"), None)
     if over is None:
         return []
-    return [
-        {"approach": m.approach.name, "over": over.approach.name, "answers": round(taken / (over.seconds - m.seconds))}
-        for m in measured
-        if m.approach.trained and (taken := seconds[m.approach.name]) is not None and m.seconds < over.seconds
-    ]
+    faster = [m for m in measured if m.approach.trained and m.seconds < over.seconds]
+    found = []
+    for m in faster:
+        taken = seconds[m.approach.name]
+        answers = None if taken is None else round(taken / (over.seconds - m.seconds))
+        found.append({"approach": m.approach.name, "over": over.approach.name, "answers": answers})
+    return found

@@ -11,6 +11,7 @@ import typer
 
 from adapters.errors import BadInput
 from evaluation.json_file import write_json
+from evaluation.output import check_file
 from evaluation.quiet import be_quiet
 
 
@@ -41,6 +42,8 @@ def compare(
     """Zero-shot, few-shot, retrieval, LoRA, LoRA with retrieval and full fine-tuning on identical items, and when to use which."""
     if split not in ("test", "valid"):
         raise BadInput(f"--split is {split!r}; give test or valid", param="split")
+    if out:
+        check_file(out)
     be_quiet()
     from adapters.base import describe_base, resolve_base
     from evaluation.compare.cost import Prices

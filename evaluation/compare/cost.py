@@ -16,9 +16,10 @@ class Prices:
     prompt_million: float = 0.0
     completion_million: float = 0.0
 
-    def training(self, seconds: float | None) -> float:
-        """Of a training that took so long on the machine; nothing where nothing was trained."""
-        return (seconds or 0.0) / 3600 * self.hour
+    def training(self, cost: dict[str, Any] | None) -> float | None:
+        """Of a training (training_cost): nothing where nothing was trained, None where no record says how long it took."""
+        seconds = cost["seconds"] if cost else 0.0
+        return None if seconds is None else round(seconds / 3600 * self.hour, 6)
 
     def answers(self, count: int, seconds: float, prompt_tokens: float, completion_tokens: float) -> float:
         """Of so many answers, each of that many seconds and tokens."""

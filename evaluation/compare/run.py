@@ -159,7 +159,7 @@ def _entry(
     money = None
     if prices is not None:
         serving = prices.answers(1000, m.seconds, m.prompt_tokens, written)
-        money = {"training": round(prices.training((training or {}).get("seconds")), 6), "thousand_answers": round(serving, 6)}
+        money = {"training": prices.training(training), "thousand_answers": round(serving, 6)}
     return {
         "name": m.approach.name,
         "model": body["model"],

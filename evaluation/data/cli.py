@@ -40,10 +40,13 @@ def check(
     from evaluation.data.check import check as run
     from evaluation.data.grade import GRADES, at_least
     from evaluation.data.show import show
+    from evaluation.output import check_file, write_text
 
     grades = [name for name, _ in GRADES]
     if min_grade is not None and min_grade not in grades:
         raise BadInput(f"--min-grade is {min_grade!r}; give one of {', '.join(grades)}", param="min_grade")
+    if html:
+        check_file(html, "html")
     described = describe_base(resolve_base(base), base)
 
     def load_tokenizer() -> Any:
@@ -58,8 +61,7 @@ def check(
     if html:
         from evaluation.data.page import page
 
-        html.parent.mkdir(parents=True, exist_ok=True)
-        html.write_text(page(report), encoding="utf-8")
+        write_text(html, page(report), "html")
     typer.echo(json.dumps(report, ensure_ascii=False) if as_json else show(report))
     if min_grade is not None and not at_least(report["grade"]["grade"], min_grade):
         raise typer.Exit(_BELOW)

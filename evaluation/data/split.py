@@ -17,6 +17,7 @@ from evaluation.data.near import METHOD, Components
 from evaluation.data.read import Track, untracked
 from evaluation.data.write import write_rows
 from evaluation.digest import file_digest
+from evaluation.output import check_place, writing
 from evaluation.rows import Row, load_rows
 from evaluation.sources import SUFFIXES
 
@@ -47,7 +48,7 @@ def split(file: Path, out: Path, asked: Asked, track: Track = untracked) -> dict
     """Writes train, valid and test files with a record beside them, all at once, and returns the record.
 
     Raises:
-        BadInput: the file has a row that cannot be used, or a setting makes no sense.
+        BadInput: the file has a row that cannot be used, a setting makes no sense, or `out` cannot be written.
         Conflict: `out` holds something, or the rows do not fall into groups enough.
     """
     format = _check(out, asked, file)
@@ -68,7 +69,8 @@ def split(file: Path, out: Path, asked: Asked, track: Track = untracked) -> dict
         "groups": len(sizes),
         "largest_group": max(sizes.values()),
     }
-    return _write(out, parts, record, format, asked)
+    with writing(out):
+        return _write(out, parts, record, format, asked)
 
 
 def _check(out: Path, asked: Asked, file: Path) -> str:
@@ -85,6 +87,7 @@ def _check(out: Path, asked: Asked, file: Path) -> str:
         raise BadInput(f"--format is {format!r}; give jsonl, csv or parquet", param="format")
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise Conflict(f"{out} is there already and not an empty folder; choose another --out", param="out")
+    check_place(out)
     return format
 
 

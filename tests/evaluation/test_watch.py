@@ -10,7 +10,8 @@ import pytest
 from typer.testing import CliRunner
 
 import evaluation.cli
-from adapters.errors import BadInput, Conflict, NotFound, PatchbayError
+import patchbay
+from adapters.errors import BadInput, Conflict, NotFound
 from evaluation.evaluate import evaluate
 from evaluation.history import History
 from evaluation.report import Plan, Report
@@ -129,6 +130,15 @@ def test_two_watches_do_not_write_at_once(root: Path) -> None:
         pass
 
 
+def test_a_folder_that_is_not_there_is_not_made(root: Path, data: Path) -> None:
+    with pytest.raises(NotFound, match=f"there is no folder {root}"):
+        one_pass(root)
+    assert not root.exists()
+    write_run(root, "first", 50, when=100, data=data)
+    with pytest.raises(BadInput, match="choose another --history"):
+        list(watch(root, History(root), ASKED, score))
+
+
 def test_exit_codes(root: Path, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """0 for nothing worse, 2 for a run that could not be scored, 3 for one that got worse, whatever else there was."""
     import typer
@@ -156,6 +166,11 @@ def test_exit_codes(root: Path, data: Path, tmp_path: Path, monkeypatch: pytest.
     write_run(root, "third", 10, when=400, data=data)
     monkeypatch.setattr("evaluation.cli.time.sleep", interrupted)
     assert run("--every", "60").exit_code == 3
-    error = run("--adapter", "x").exception
-    assert isinstance(error, PatchbayError)
-    assert "--watch" in error.message
+
+
+@pytest.mark.parametrize("option", ["--adapter=x", "--base=embedded", "--calibrate=200", "--out=ev.json"])
+def test_what_means_nothing_to_a_watch_is_refused(root: Path, option: str) -> None:
+    error = CliRunner().invoke(patchbay.app, ["evaluate", "--watch", str(root), option]).exception
+    assert isinstance(error, BadInput)
+    assert error.message.startswith("--watch ")
+    assert error.message.endswith(f"leave {option.partition('=')[0]} out")

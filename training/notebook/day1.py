@@ -92,7 +92,7 @@ def _choices(record: Record, lang: Language) -> list[str]:
     ]
     lines += [
         lang(
-            "day1.break_even",
+            "day1.break_even" if even["answers"] is not None else "day1.break_even_unknown",
             trained=lang(f"approach.{even['approach']}"),
             over=lang(f"approach.{even['over']}"),
             answers=lang.number(even["answers"]),

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
+from adapters.errors import BadInput
 from training.notebook.language import Language
 from training.notebook.parts import Plot, Section, bullets, missing, plain, table, unsaid
 from training.notebook.records import Record, Records
@@ -24,16 +25,33 @@ def section(records: Records, lang: Language) -> Section:
 
 
 def _run(project: Record, records: Records) -> Record | None:
-    """The run that the project names, else the last that was evaluated, else the last."""
-    evaluated = {record["path"] for record in records.of("evaluation")}
-    named = [run for run in records.finished if run["path"] == project.get("run")]
-    return next(iter([*named, *(r for r in reversed(records.finished) if r["path"] in evaluated), *records.finished[-1:]]), None)
+    """The run that the project names, else the last that was evaluated, else the last.
+
+    Raises BadInput for a name that none of the runs has.
+    """
+    if not records.finished:
+        return None
+    runs = {run["path"]: run for run in records.finished}
+    name = project.get("run")
+    if name is None:
+        evaluated = [runs[record["scored"]] for record in _evaluations(records) if record["scored"] in runs]
+        return (evaluated or records.finished)[-1]
+    if name not in runs:
+        raise BadInput(f"the project is about the run {name!r}, and the finished runs are {', '.join(runs)}", param="runs")
+    return runs[name]
+
+
+def _evaluations(records: Records) -> list[Record]:
+    """Those beside a base, the last one last; an earlier version's, which tell no time, first."""
+    return sorted(
+        (record for record in records.of("evaluation") if record["baseline"]), key=lambda record: record.get("time", "")
+    )
 
 
 def _evaluation(run: Record | None, records: Records) -> Record | None:
-    """The run's own evaluation with examples in it."""
-    names = {run["path"]} if run else set()
-    found = [r for r in records.of("evaluation") if r.get("cases") and names & {r["path"], r["model"]}]
+    """The run's own last evaluation; one with examples rather than a watched one, which has none."""
+    own = [record for record in _evaluations(records) if run and record["scored"] == run["path"]]
+    found = [record for record in own if record.get("cases")] or own
     return found[-1] if found else None
 
 
@@ -76,21 +94,23 @@ def _improvement(evaluation: Record | None, lang: Language) -> str:
 
 def _demo(evaluation: Record | None) -> str:
     """The first example that works well: what was asked, and what base and adapter said."""
-    if evaluation is None:
+    names = _looked_at(evaluation)
+    if evaluation is None or not names:
         return missing(_EVALUATE)
-    case = next((case for name in _looked_at(evaluation) for case in evaluation["cases"][name]["works_well"]), None)
+    case = next((case for name in names for case in evaluation["cases"][name]["works_well"]), None)
     if case is None:
         return "-"
     return f"{plain(_asked(case))} → {plain(case['baseline_output'])} → **{plain(case['output'])}**"
 
 
-def _looked_at(evaluation: Record) -> list[str]:
-    """Metrics that compare answers, in their order."""
-    return [name for name in evaluation["cases"] if name != "perplexity"]
+def _looked_at(evaluation: Record | None) -> list[str]:
+    """Metrics that compare answers and have examples, in their order."""
+    cases = evaluation.get("cases", {}) if evaluation else {}
+    return [name for name in cases if name != "perplexity"]
 
 
 def _cases(evaluation: Record | None, key: str, lang: Language) -> str:
-    names = _looked_at(evaluation) if evaluation else []
+    names = _looked_at(evaluation)
     if evaluation is None or not names:
         return missing(_EVALUATE)
     found = evaluation["cases"][names[0]][key][:_SHOWN]

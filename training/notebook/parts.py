@@ -5,17 +5,24 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
+from training.notebook.names import file_name
+
 # What Markdown reads as a sign; an underscore inside a word is none.
 _SPECIAL = re.compile(r"([\\`*{}\[\]<>|#~]|(?<![^\W_])_|_(?![^\W_]))")
 
 
 @dataclass(frozen=True)
 class Plot:
-    """A picture; `name` is its file's, `draw` one of evaluation.plots with all it needs but the title."""
+    """A picture; `name` is what its file is called after, `draw` one of evaluation.plots with all it needs but the title."""
 
     name: str
     title: str
     draw: Callable[..., str]
+
+    @property
+    def file(self) -> str:
+        """The name of its file."""
+        return f"{file_name(self.name)}.svg"
 
     @cached_property
     def svg(self) -> str:

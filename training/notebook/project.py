@@ -41,7 +41,7 @@ def read_project(path: Path) -> dict[str, Any]:
     """The file as a record. Raises BadInput for a field that a project does not have, or of another type."""
     content = yaml.safe_load(path.read_text(encoding="utf-8"))
     try:
-        return Project(**content).model_dump(mode="json") | {"path": path.stem}
+        return Project(**content).model_dump(mode="json")
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"])

@@ -1,6 +1,7 @@
 """The records a notebook is rendered from: found by path, read, sorted by kind."""
 
 import json
+import os
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
@@ -10,6 +11,7 @@ import yaml
 
 from adapters.base import RECORD as BASE_RECORD
 from adapters.errors import BadInput, NotFound
+from training.notebook.names import name_records
 from training.notebook.project import read_project
 from training.record import RECORD as RUN_RECORD
 
@@ -34,7 +36,7 @@ CURVES, SEEDS, _HISTORY, _PROJECT = "curves.jsonl", "seeds.json", ".jsonl", (".y
 
 
 class Records:
-    """All records given, by kind, in their order; each has the `path` it was read from."""
+    """All records given, by kind, in their order; each has its name as `path`."""
 
     def __init__(self, found: Sequence[Record]) -> None:
         self._by_kind: dict[str, list[Record]] = defaultdict(list)
@@ -62,18 +64,19 @@ def read_records(paths: Sequence[Path]) -> Records:
     Raises:
         NotFound: nothing is there. BadInput: it is no record this program writes.
     """
-    return Records(list(_once(record for path in paths for record in _read(path))))
+    found = list(_once(record for path in paths for record in _read(path)))
+    name_records(found)
+    return Records(found)
 
 
 def _once(records: Iterable[Record]) -> Iterator[Record]:
-    """A watched evaluation stands in the history, and with its items in a file beside it."""
+    """What is given twice stands once. A watched evaluation is in the history, and with its items in a file beside it."""
     seen = set()
     for record in records:
-        name = record.get("id") if record["kind"] == "evaluation" else None
-        if name not in seen:
+        key = record["kind"], record.get("id", record["place"])
+        if key not in seen:
             yield record
-        if name is not None:
-            seen.add(name)
+        seen.add(key)
 
 
 def _read(path: Path) -> list[Record]:
@@ -89,15 +92,17 @@ def _read(path: Path) -> list[Record]:
 def _under(folder: Path) -> Iterator[Record]:
     own = next((folder / name for name in _OWN if (folder / name).is_file()), None)
     if own is not None:
-        yield from ({**record, "path": folder.name, **_beside(folder)} for record in _file(own))
+        yield from ({**record, "place": record["folder"], **_beside(folder)} for record in _file(own))
         return
     for path in sorted(folder.iterdir()):
         if path.is_dir():
             for record in _under(path):
                 # A seed's run is called by its number alone.
-                yield {**record, "path": f"{folder.name}-{path.name}"} if (folder / SEEDS).is_file() else record
+                whole = _whole(folder)
+                seed = whole.with_name(f"{whole.name}-{path.name}")
+                yield {**record, "place": seed} if (folder / SEEDS).is_file() else record
         elif path.name == SEEDS:
-            yield from ({**record, "path": folder.name} for record in _file(path))
+            yield from ({**record, "place": record["folder"]} for record in _file(path))
         elif path.suffix in (".json", _HISTORY, *_PROJECT):
             yield from _file(path)
 
@@ -111,7 +116,17 @@ def _beside(folder: Path) -> Record:
 
 
 def _file(path: Path) -> list[Record]:
-    """The records of a file; none where it is something else."""
+    """The records of a file, each with its `folder` and its `place`; none where it is something else."""
+    whole = _whole(path)
+    return [{**record, "folder": whole.parent, "place": whole.with_suffix("")} for record in _content(path)]
+
+
+def _whole(path: Path) -> Path:
+    """From the root on, with the links in it as they are called."""
+    return Path(os.path.abspath(path))
+
+
+def _content(path: Path) -> list[Record]:
     if path.suffix in _PROJECT:
         return [read_project(path)] if _is_project(path) else []
     if path.suffix == _HISTORY:
@@ -122,9 +137,7 @@ def _file(path: Path) -> list[Record]:
     kind = content.get("kind", "evaluation" if "scores" in content else None)
     if kind not in _KINDS:
         return []
-    # A watched evaluation's file has its id for a name.
-    name = content["run"] if kind == "evaluation" and "run" in content else path.stem
-    return [{**content, "kind": kind, "path": name}]
+    return [{**content, "kind": kind}]
 
 
 def _history(path: Path) -> list[Record]:
@@ -132,7 +145,7 @@ def _history(path: Path) -> list[Record]:
     entries = [_json(line, path) for line in path.read_text(encoding="utf-8").splitlines()]
     if not all(isinstance(entry, dict) and entry.get("kind") == "evaluation" for entry in entries):
         return []
-    return [*({**entry, "path": entry["run"]} for entry in entries), {"kind": "history", "path": path.stem, "entries": entries}]
+    return [*entries, {"kind": "history", "entries": entries}]
 
 
 def _is_project(path: Path) -> bool:

@@ -3,14 +3,16 @@
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
+from urllib.parse import quote
 
 from markdown_it import MarkdownIt
 from markupsafe import Markup
 
 from evaluation.html import render
+from evaluation.output import check_file, write_text, writing
 from training.notebook import day1, day2, day3, day4, day5, day6, day7, served, summary
 from training.notebook.language import Language
-from training.notebook.parts import Plot, Section
+from training.notebook.parts import Plot, Section, plain
 from training.notebook.records import Records
 
 _SECTIONS = (day1, day2, day3, day4, day5, day6, day7, served, summary)
@@ -33,7 +35,8 @@ def markdown(found: Sequence[Section], lang: Language, plots: str | None = None)
             if isinstance(part, str):
                 parts.append(part)
             elif plots is not None:
-                parts.append(f"![{part.title}]({plots}/{part.name}.svg)")
+                # A name may hold a space or a bracket, which end a link.
+                parts.append(f"![{plain(part.title)}]({quote(f'{plots}/{part.file}')})")
     return "\n\n".join(parts) + "\n"
 
 
@@ -56,16 +59,25 @@ def _html(part: str | Plot, reader: MarkdownIt) -> Markup:
 
 
 def write(found: Sequence[Section], lang: Language, out: Path) -> list[Path]:
-    """Writes `out` (Markdown), its pictures in a folder beside it, and the page under the same name; the files to look at."""
-    folder = out.with_name(f"{out.stem}-plots")
-    out.parent.mkdir(parents=True, exist_ok=True)
-    shutil.rmtree(folder, ignore_errors=True)
-    pictures = [part for section in found for part in section.parts if isinstance(part, Plot)]
-    if pictures:
-        folder.mkdir()
-    for plot in pictures:
-        (folder / f"{plot.name}.svg").write_text(plot.svg.replace("currentColor", _GREY), encoding="utf-8")
-    out.write_text(markdown(found, lang, folder.name), encoding="utf-8")
+    """Writes `out` (Markdown), its pictures in a folder beside it, and the page under the same name; the files to look at.
+
+    Raises BadInput where one of them cannot be written.
+    """
     html = out.with_suffix(".html")
-    html.write_text(page(found, lang), encoding="utf-8")
+    for path in (out, html):
+        check_file(path)
+    folder = out.with_name(f"{out.stem}-plots")
+    with writing(folder):
+        _write_plots([part for section in found for part in section.parts if isinstance(part, Plot)], folder)
+    write_text(out, markdown(found, lang, folder.name))
+    write_text(html, page(found, lang))
     return [out, html]
+
+
+def _write_plots(pictures: Sequence[Plot], folder: Path) -> None:
+    """Into a folder of their own, which holds none of an earlier notebook."""
+    shutil.rmtree(folder, ignore_errors=True)
+    if pictures:
+        folder.mkdir(parents=True)
+    for plot in pictures:
+        (folder / plot.file).write_text(plot.svg.replace("currentColor", _GREY), encoding="utf-8")

@@ -11,6 +11,7 @@ from adapters.base import describe_base, resolve_base
 from adapters.errors import BadInput, Conflict
 from evaluation.digest import file_digest
 from evaluation.json_file import write_json
+from evaluation.output import check_file
 from evaluation.rows import load_rows
 from training.base_folder import weight_bytes
 from training.fresh import in_fresh_process
@@ -35,13 +36,14 @@ def tradeoff(base: str, adapter: Path, methods: Sequence[str], asked: Asked, out
     use (prototyping, production, fast_inference); `rule` and its `limits`. The original is measured on each engine that a technique needs.
 
     Raises:
-        BadInput: a method, the data or the adapter cannot be used. Conflict: `out` holds a record already.
+        BadInput: a method, the data, the adapter or `out` cannot be used. Conflict: `out` holds a record already.
     """
     unknown = [name for name in methods if name not in SCHEMES]
     if unknown or not methods:
         raise BadInput(f"unknown method {', '.join(unknown) or 'none'!r}; give some of {', '.join(SCHEMES)}", param="methods")
     if (out / RECORD).exists():
         raise Conflict(f"{out / RECORD} is there already; choose another --out, or remove it", param="out")
+    check_file(out / RECORD)
     source = describe_base(resolve_base(base), base)
     adapter_files(adapter)
     if any(row.text is not None for row in load_rows(asked.data)):

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -66,13 +67,13 @@ def asked(**changes: Any) -> Asked:
 COST = {"run": "r", "seconds": 60.0, "tokens": 1000, "trained_parameters": 10, "weight_bytes": 40}
 
 
-def contest(**changes: Any) -> tuple[dict[str, Any], dict[str, Copier]]:
+def contest(cost: dict[str, Any] = COST, **changes: Any) -> tuple[dict[str, Any], dict[str, Copier]]:
     models = {
         "base": Copier("base"),
         "adapter": Copier("adapter", knows=True, seconds=0.01),
         "full": Copier("full", knows=True, seconds=0.015),
     }
-    contestants = {name: Contestant(model, None if name == "base" else COST) for name, model in models.items()}
+    contestants = {name: Contestant(model, None if name == "base" else cost) for name, model in models.items()}
     prices = Prices("EUR", hour=36.0, prompt_million=1000.0)
     record = asyncio.run(compare(asked(**changes), contestants, prices, lambda: None))
     return record | {"data": {"items": "test.jsonl", "n": 40}, "base": "base", "path": "c"}, models
@@ -103,6 +104,21 @@ def test_costs_are_time_tokens_and_money() -> None:
     assert found["lora"]["money"]["thousand_answers"] == pytest.approx(0.1 + 1000 * tokens * 1000 / 1e6, rel=1e-3)
     assert found["zero_shot"]["training"] is None
     assert found["zero_shot"]["money"]["training"] == 0
+
+
+def test_a_training_of_unknown_length_is_not_free() -> None:
+    """That of an adapter without its run."""
+    record, _ = contest(COST | {"seconds": None})
+    found = {a["name"]: a for a in record["approaches"]}
+    assert [found[name]["money"]["training"] for name in ("retrieval", "lora", "full")] == [0, None, None]
+    assert record["break_even"][0] == {"approach": "lora", "over": "retrieval", "answers": None}
+    text = show(record)
+    assert "per 1,000  trained -" in text
+    assert "lora has paid back its training over retrieval after an unknown number of answers" in text
+    language = Language("en")
+    told = markdown(sections(Records([record]), language), language)
+    assert re.search(r"\| LoRA \| - \| [\d.]+ EUR \+ - \|", told)
+    assert "No record says how long the training of LoRA took" in told
 
 
 def test_choices_follow_from_the_figures() -> None:

@@ -76,6 +76,13 @@ def test_rows_come_back_as_they_were(tmp_path: Path, format: str) -> None:
     ]
 
 
+def test_a_long_cell_is_read_again(tmp_path: Path) -> None:
+    """Beyond the limit that the csv module has of itself."""
+    path = tmp_path / "a.csv"
+    write_rows(path, rows_of([{"prompt": "word " * 200_000, "completion": "b"}]), "csv")
+    assert [len(row.prompt or "") for row in load_rows(path)] == [1_000_000]
+
+
 @pytest.mark.parametrize(
     ("asked", "error", "says"),
     [

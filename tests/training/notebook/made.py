@@ -51,6 +51,7 @@ def evaluation(path: str = "route", verdict: str = "better", asked: str = "Where
     return {
         "kind": "evaluation",
         "path": path,
+        "scored": path,
         "model": path,
         "baseline": "embedded",
         "n": 60,
@@ -112,7 +113,7 @@ def compare(prices: bool = True) -> Record:
         "primary": "accuracy",
         "approaches": approaches,
         "choices": [{"use": use, "approach": name} for use, name in zip(uses, names, strict=False)],
-        "break_even": [{"approach": "lora", "over": "retrieval", "answers": 1200.0}],
+        "break_even": [{"approach": "lora", "over": "retrieval", "answers": 1200 if prices else None}],
         "prices": {"currency": "EUR"} if prices else None,
     }
 
