@@ -59,11 +59,13 @@ def _html(part: str | Plot, reader: MarkdownIt) -> Markup:
 
 
 def write(found: Sequence[Section], lang: Language, out: Path) -> list[Path]:
-    """Writes `out` (Markdown), its pictures in a folder beside it, and the page under the same name; the files to look at.
+    """Writes `out` (Markdown), its pictures in a folder beside it, and the page under the same name (given the page's, the
+    Markdown's ends with .md); the files to look at.
 
     Raises BadInput where one of them cannot be written.
     """
     html = out.with_suffix(".html")
+    out = out.with_suffix(".md") if out == html else out
     for path in (out, html):
         check_file(path)
     folder = out.with_name(f"{out.stem}-plots")

@@ -313,3 +313,9 @@ def test_the_command_prints_and_refuses(tmp_path: Path) -> None:
     assert done.output.startswith("# Caderno")
     refused = CliRunner().invoke(patchbay.app, ["report", str(tmp_path), "--lang", "xx"])
     assert isinstance(refused.exception, BadInput)
+
+
+def test_the_pages_name_may_be_given(tmp_path: Path) -> None:
+    assert write([Section("s", [])], Language("en"), tmp_path / "n.html") == [tmp_path / "n.md", tmp_path / "n.html"]
+    assert "<html" in (tmp_path / "n.html").read_text(encoding="utf-8")
+    assert "<html" not in (tmp_path / "n.md").read_text(encoding="utf-8")
