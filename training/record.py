@@ -12,7 +12,7 @@ quantization        QLoRA alone: kind (nf4, int8), double_quantization, modules,
                     probe_difference: mean, largest (nats a token between the quantized base with the adapter and the
                     original with it) and effect (what the adapter itself does)
 merge_difference    DoRA alone: mean, largest, effect, between the adapter and the merged model/ as it was written
-seconds, steps, best_step, tokens, tokens_per_second
+seconds, steps, best_step, tokens, tokens_per_second    of all steps, whatever processes took them
 loss                train_last, valid_best, valid_last, nats a token
 compute_dtype, fast_bfloat16, peak_memory_bytes (resident, device), versions, machine
 """

@@ -1,7 +1,6 @@
 """`patchbay train`: a run folder from a config, resumable, with everything that says how it was made."""
 
 import shutil
-import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,6 +10,7 @@ from transformers.trainer_utils import get_last_checkpoint
 
 from adapters.base import Base, describe_base, resolve_base
 from adapters.errors import Conflict
+from training.clock import Clock
 from training.config import TrainConfig
 from training.data import Example, TrainingData, encode_examples, load_training_data
 from training.loop import Curves, OnEval, build_trainer, stopping_at_interrupt
@@ -43,16 +43,16 @@ def train(config: TrainConfig, out: Path, on_eval: OnEval | None = None) -> dict
         Conflict: `out` holds a finished run, a run of another config, or something else.
         KeyboardInterrupt: after a checkpoint was saved; the same command goes on from it.
     """
-    before = _check_out(config, out)
+    _check_out(config, out)
     prepared = prepare(config)
     model = load_model(prepared.base, config)
     if config.method != "full":
         model = add_adapter(model, config, prepared.base)
     out.mkdir(parents=True, exist_ok=True)
     (out / "config.yaml").write_text(yaml.safe_dump(config.resolved(), sort_keys=False), encoding="utf-8")
-    record = _begin_record(config, prepared, model, before)
+    record = _begin_record(config, prepared, model)
     write_record(out, record)
-    record |= _run(config, prepared, model, out, float(record["seconds"]), on_eval)
+    record |= _run(config, prepared, model, out, on_eval)
     if record["status"] == "interrupted":
         write_record(out, record)
         raise KeyboardInterrupt
@@ -62,9 +62,9 @@ def train(config: TrainConfig, out: Path, on_eval: OnEval | None = None) -> dict
     return record
 
 
-def _check_out(config: TrainConfig, out: Path) -> dict[str, Any] | None:
+def _check_out(config: TrainConfig, out: Path) -> None:
     if not out.exists() or not any(out.iterdir()):
-        return None
+        return
     before = read_record(out)
     if before is None:
         raise Conflict(f"{out} is not empty and holds no run; choose another --out", param="out")
@@ -78,7 +78,6 @@ def _check_out(config: TrainConfig, out: Path) -> dict[str, Any] | None:
         raise Conflict(
             f"{out} holds an interrupted run of another config ({listed}); give the same, or another --out", param="out"
         )
-    return before
 
 
 def prepare(config: TrainConfig) -> Prepared:
@@ -93,7 +92,7 @@ def prepare(config: TrainConfig) -> Prepared:
     return Prepared(base, tokenizer, data, train_examples, valid_examples, left_out)
 
 
-def _begin_record(config: TrainConfig, prepared: Prepared, model: Any, before: dict[str, Any] | None) -> dict[str, Any]:
+def _begin_record(config: TrainConfig, prepared: Prepared, model: Any) -> dict[str, Any]:
     base = prepared.base
     return {
         "schema": SCHEMA,
@@ -117,27 +116,23 @@ def _begin_record(config: TrainConfig, prepared: Prepared, model: Any, before: d
         "machine": machine(),
         "serve_as": "base" if config.method in ("full", "dora") else "adapter",
         **({"quantization": quantization_facts(model, config.base_kind)} if config.base_kind else {}),
-        "seconds": before["seconds"] if before else 0.0,
     }
 
 
-def _run(
-    config: TrainConfig, prepared: Prepared, model: Any, out: Path, seconds_before: float, on_eval: OnEval | None
-) -> dict[str, Any]:
-    curves = Curves(out / "curves.jsonl", on_eval)
+def _run(config: TrainConfig, prepared: Prepared, model: Any, out: Path, on_eval: OnEval | None) -> dict[str, Any]:
+    curves, clock = Curves(out / "curves.jsonl", on_eval), Clock()
     trainer = build_trainer(config, model, out, prepared.train, prepared.valid, prepared.tokenizer.pad_token_id, curves)
+    trainer.add_callback(clock)
     checkpoints = out / "checkpoints"
     last = get_last_checkpoint(str(checkpoints)) if checkpoints.is_dir() else None
-    began = time.monotonic()
     with stopping_at_interrupt(curves):
         trainer.train(resume_from_checkpoint=last)
-    seconds = time.monotonic() - began
-    state = trainer.state
+    seconds, state = clock.seconds, trainer.state
     tokens = _tokens_per_epoch(prepared.train) * float(state.epoch or 0)
     evals = [entry for entry in state.log_history if "eval_loss" in entry]
     return {
         "status": "interrupted" if curves.stop_asked and state.global_step < state.max_steps else "finished",
-        "seconds": round(seconds_before + seconds, 2),
+        "seconds": round(seconds, 2),
         "steps": state.global_step,
         "best_step": state.best_global_step,
         "loss": {
@@ -146,7 +141,7 @@ def _run(
             "valid_last": evals[-1]["eval_loss"] if evals else None,
         },
         "tokens": round(tokens),
-        "tokens_per_second": round((tokens if last is None else tokens * seconds / (seconds_before + seconds)) / seconds, 1),
+        "tokens_per_second": round(tokens / seconds, 1),
         "compute_dtype": "bfloat16" if trainer.args.bf16 else "float32",
         "fast_bfloat16": has_fast_bfloat16(),
         "peak_memory_bytes": peak_memory(),
