@@ -19,6 +19,7 @@ from training.precision import has_fast_bfloat16
 from training.products import save_products
 from training.quantized import quantization_facts
 from training.record import SCHEMA, machine, package_versions, peak_memory, read_record, write_record
+from training.same import require_same_config, require_same_data
 
 
 @dataclass(frozen=True)
@@ -34,24 +35,26 @@ class Prepared:
 
 
 def train(config: TrainConfig, out: Path, on_eval: OnEval | None = None) -> dict[str, Any]:
-    """Trains into `out` and returns the run's record; an interrupted run in `out` of the same config goes on.
+    """Trains into `out` and returns the run's record; an interrupted run in `out` of the same config and data goes on.
 
     `on_eval` hears of each validation (step, loss); what it raises ends the training without a result.
 
     Raises:
         BadInput: the data, the base or a setting cannot be used; nothing has been written then.
-        Conflict: `out` holds a finished run, a run of another config, or something else.
+        Conflict: `out` holds a finished run, a run of another config or of other data, or something else.
         KeyboardInterrupt: after a checkpoint was saved; the same command goes on from it.
     """
-    _check_out(config, out)
+    before = _check_out(config, out)
     prepared = prepare(config)
+    if before is not None:
+        require_same_data(before["data"]["digests"], prepared.data.digests, out)
     model = load_model(prepared.base, config)
     if config.method != "full":
         model = add_adapter(model, config, prepared.base)
     out.mkdir(parents=True, exist_ok=True)
-    (out / "config.yaml").write_text(yaml.safe_dump(config.resolved(), sort_keys=False), encoding="utf-8")
     record = _begin_record(config, prepared, model)
-    write_record(out, record)
+    write_record(out, record)  # first of all: a folder without it is not gone on with
+    (out / "config.yaml").write_text(yaml.safe_dump(config.resolved(), sort_keys=False), encoding="utf-8")
     record |= _run(config, prepared, model, out, on_eval)
     if record["status"] == "interrupted":
         write_record(out, record)
@@ -62,22 +65,17 @@ def train(config: TrainConfig, out: Path, on_eval: OnEval | None = None) -> dict
     return record
 
 
-def _check_out(config: TrainConfig, out: Path) -> None:
+def _check_out(config: TrainConfig, out: Path) -> dict[str, Any] | None:
+    """The record of the run that goes on in `out`, None where one begins."""
     if not out.exists() or not any(out.iterdir()):
-        return
+        return None
     before = read_record(out)
     if before is None:
         raise Conflict(f"{out} is not empty and holds no run; choose another --out", param="out")
     if before["status"] == "finished":
         raise Conflict(f"{out} holds a finished run; choose another --out, or remove the folder", param="out")
-    changed = {
-        key: (before["config"].get(key), value) for key, value in config.resolved().items() if before["config"].get(key) != value
-    }
-    if changed:
-        listed = ", ".join(f"{key} was {old!r}, is {new!r}" for key, (old, new) in changed.items())
-        raise Conflict(
-            f"{out} holds an interrupted run of another config ({listed}); give the same, or another --out", param="out"
-        )
+    require_same_config(before, config, out)
+    return before
 
 
 def prepare(config: TrainConfig) -> Prepared:

@@ -71,9 +71,11 @@ def sweep(asked: Asked, out: Path, train: Train = train, score: Score = here.sco
         BadInput: the space or a setting cannot be used. Conflict: `out` holds another sweep, or one whose test was opened.
         KeyboardInterrupt: the same command goes on with what is left.
     """
-    combinations = _check(asked, out)
+    combinations, digests = _check(asked, out)
     with held(out):
-        search = Search(out, asked.to_json(), asked.space, combinations, asked.trials, asked.config.seed, asked.prune)
+        search = Search(
+            out, asked.to_json() | {"data": digests}, asked.space, combinations, asked.trials, asked.config.seed, asked.prune
+        )
         with tqdm(total=search.wanted, initial=len(search.done()), unit="trial", desc="sweep") as bar:
             while (found := search.next()) is not None:
                 _try(search, *found, asked, out, train)
@@ -81,8 +83,8 @@ def sweep(asked: Asked, out: Path, train: Train = train, score: Score = here.sco
         return _finish(search, asked, out, score)
 
 
-def _check(asked: Asked, out: Path) -> list[Params]:
-    """Whatever can be known to be wrong before the first trial; the combinations of a grid, none for another search."""
+def _check(asked: Asked, out: Path) -> tuple[list[Params], dict[str, str]]:
+    """Whatever can be known to be wrong before the first trial; the combinations of a grid, none for another search, and the data's digests."""
     if asked.config.method == "full" and {"rank", "alpha", "dropout"} & set(asked.space):
         raise BadInput("full fine-tuning has no rank, alpha or dropout; sweep --lr alone", param="method")
     if out.exists() and any(out.iterdir()) and not (out / ".lock").exists():
@@ -92,8 +94,8 @@ def _check(asked: Asked, out: Path) -> list[Params]:
         trial_config(asked.config, params)
     config = asked.config
     describe_base(resolve_base(config.base), config.base)
-    load_training_data(Path(config.data), Path(config.valid) if config.valid else None, config.valid_share, config.seed)
-    return combinations
+    valid = Path(config.valid) if config.valid else None
+    return combinations, load_training_data(Path(config.data), valid, config.valid_share, config.seed).digests
 
 
 def _try(search: Search, trial: optuna.Trial, params: Params, asked: Asked, out: Path, train: Train) -> None:

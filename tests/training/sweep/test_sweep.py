@@ -163,6 +163,11 @@ def test_another_sweep_is_not_mixed_in(tmp_path: Path) -> None:
     sweep(asked(tmp_path), tmp_path / "out", Trainer(), Scorer())
     with pytest.raises(Conflict, match=r"space was .*4, 8, 16.* is .*4, 8\]"):
         sweep(asked(tmp_path, {"rank": "4,8", "lr": "1e-3,3e-3"}), tmp_path / "out", Trainer(), Scorer())
+    before = (tmp_path / "data" / "train.jsonl").read_text()
+    same = asked(tmp_path)
+    (tmp_path / "data" / "train.jsonl").write_text(before + before)
+    with pytest.raises(Conflict, match=r"other data: train\.jsonl changed"):
+        sweep(same, tmp_path / "out", Trainer(), Scorer())
     (tmp_path / "full").mkdir()
     (tmp_path / "full" / "thesis.txt").write_text("mine")
     with pytest.raises(Conflict, match="holds no sweep"):
