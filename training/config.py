@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from adapters.errors import BadInput
 
@@ -38,6 +38,14 @@ class TrainConfig(BaseModel):
     seed: int = Field(default=1, ge=0, lt=2**31)
     max_length: int | None = Field(default=None, ge=8)
     dtype: Literal["auto", "float32", "bfloat16"] = "auto"
+
+    @field_validator("target_modules", mode="before")
+    @classmethod
+    def _apart(cls, given: Any) -> Any:
+        """Names as a person types them: "q_proj, v_proj"."""
+        if isinstance(given, str) and given != "all-linear":
+            return tuple(name.strip() for name in given.split(","))
+        return given
 
     @property
     def base_kind(self) -> str | None:

@@ -45,8 +45,21 @@ def load_model(base: Base, config: TrainConfig) -> Any:
     )
 
 
+def require_modules(config: TrainConfig, base: Base) -> None:
+    """Raises BadInput for a target module that the base lacks: PEFT passes over it where another one fits."""
+    if config.target_modules == "all-linear":
+        return
+    unknown = [name for name in config.target_modules if not any(f".{module}".endswith(f".{name}") for module in base.modules)]
+    if unknown or not config.target_modules:
+        there = ", ".join(sorted({module.rsplit(".", 1)[-1] for module in base.modules}))
+        raise BadInput(
+            f"target modules: {base.id} has no {', '.join(map(repr, unknown)) or 'layer to train'}; give some of {there}, or all-linear",
+            param="target_modules",
+        )
+
+
 def add_adapter(model: Any, config: TrainConfig, base: Base) -> Any:
-    """The model with a fresh LoRA adapter; its base weights are frozen. Raises BadInput for modules the base lacks."""
+    """The model with a fresh LoRA adapter; its base weights are frozen. Raises BadInput for modules that take none."""
     targets = config.target_modules if config.target_modules == "all-linear" else list(config.target_modules)
     lora = LoraConfig(
         r=config.rank,
@@ -61,10 +74,7 @@ def add_adapter(model: Any, config: TrainConfig, base: Base) -> Any:
     try:
         wrapped = get_peft_model(model, lora)
     except ValueError as error:
-        names = sorted({name.rsplit(".", 1)[-1] for name in base.modules})
-        raise BadInput(
-            f"target modules {targets} do not fit {base.id}: {error}; it has {', '.join(names)}", param="target_modules"
-        ) from error
+        raise BadInput(f"target modules {targets} do not fit {base.id}: {error}", param="target_modules") from error
     return wrapped
 
 

@@ -14,7 +14,7 @@ from training.clock import Clock
 from training.config import TrainConfig
 from training.data import Example, TrainingData, encode_examples, load_training_data
 from training.loop import Curves, OnEval, build_trainer, stopping_at_interrupt
-from training.model import add_adapter, count_parameters, load_model, load_tokenizer, lora_matrices
+from training.model import add_adapter, count_parameters, load_model, load_tokenizer, lora_matrices, require_modules
 from training.precision import has_fast_bfloat16
 from training.products import save_products
 from training.quantized import quantization_facts
@@ -81,6 +81,7 @@ def _check_out(config: TrainConfig, out: Path) -> dict[str, Any] | None:
 def prepare(config: TrainConfig) -> Prepared:
     """Base, tokenizer and encoded rows of a run. Raises BadInput where one of them cannot be used."""
     base = describe_base(resolve_base(config.base), config.base)
+    require_modules(config, base)
     valid = Path(config.valid) if config.valid else None
     data = load_training_data(Path(config.data), valid, config.valid_share, config.seed)
     tokenizer = load_tokenizer(base)

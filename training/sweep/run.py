@@ -24,6 +24,7 @@ from evaluation.sources import SUFFIXES
 from training.config import TrainConfig
 from training.data import load_training_data
 from training.loop import OnEval
+from training.model import require_modules
 from training.record import read_record
 from training.sweep.record import RECORD, make_record
 from training.sweep.space import Params, Space, ends, folder_name, grid, settings
@@ -93,7 +94,7 @@ def _check(asked: Asked, out: Path) -> tuple[list[Params], dict[str, str]]:
     for params in combinations or ends(asked.space):
         trial_config(asked.config, params)
     config = asked.config
-    describe_base(resolve_base(config.base), config.base)
+    require_modules(config, describe_base(resolve_base(config.base), config.base))
     valid = Path(config.valid) if config.valid else None
     return combinations, load_training_data(Path(config.data), valid, config.valid_share, config.seed).digests
 
