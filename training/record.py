@@ -1,7 +1,7 @@
 """A run's record: run.json says what made the artefact beside it. Its keys, which reports and sweeps read:
 
 schema, kind ("run"), status ("running", "interrupted", "finished"), method, seed
-config              every setting of training.config.TrainConfig, defaults filled in
+config              every setting of training.config.TrainConfig that the method has, defaults filled in
 base                id, digest, template_hash
 data                digests by file, train_rows, valid_rows, conversations, valid_from, left_out_as_too_long
 parameters          trainable, total

@@ -44,7 +44,8 @@ def compare(base: str, methods: Sequence[str], rank: int, batch: Batch, out: Pat
     width = compute_dtype("auto").itemsize
     found: dict[str, dict[str, Any]] = {}
     for method in tqdm(methods, desc="memory", unit="method"):
-        config = load_config(None, {"base": base, "data": "-", "method": method, "rank": rank, "batch_size": batch.rows})
+        adapter = {} if method == "full" else {"rank": rank}
+        config = load_config(None, {"base": base, "data": "-", "method": method, "batch_size": batch.rows, **adapter})
         found[method] = {
             "measured": in_fresh_process(measure, config, batch),
             "predicted": predict(shape, method, rank, batch, width=width),
