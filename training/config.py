@@ -88,14 +88,19 @@ def load_config(file: Path | None, flags: dict[str, Any]) -> TrainConfig:
     try:
         config = TrainConfig(**settings)
     except ValidationError as error:
-        first = error.errors()[0]
-        name = ".".join(str(part) for part in first["loc"]) or "config"
-        known = ", ".join(TrainConfig.model_fields)
-        hint = f"; known settings: {known}" if first["type"] == "extra_forbidden" else ""
-        raise BadInput(f"{name}: {first['msg']}, got {first.get('input')!r}{hint}", param=name) from error
+        raise refused(error) from error
     if config.method == "full" and (given := [name for name in ADAPTER_SETTINGS if settings.get(name) is not None]):
         raise BadInput(
             f"full fine-tuning has no {' or '.join(given)}, got {settings[given[0]]!r}; leave out what is an adapter's, or give another --method",
             param=given[0],
         )
     return config
+
+
+def refused(error: ValidationError, where: str = "") -> BadInput:
+    """The first thing that is wrong with the settings, on one line; `where` they were given."""
+    first = error.errors()[0]
+    name = ".".join(str(part) for part in first["loc"]) or "config"
+    known = ", ".join(TrainConfig.model_fields)
+    hint = f"; known settings: {known}" if first["type"] == "extra_forbidden" else ""
+    return BadInput(f"{where}{name}: {first['msg']}, got {first.get('input')!r}{hint}", param=name)

@@ -10,6 +10,7 @@ from typing import Any
 
 import optuna
 import yaml
+from pydantic import ValidationError
 from tqdm import tqdm
 
 from adapters.base import describe_base, resolve_base
@@ -21,7 +22,7 @@ from evaluation.report import Plan, Report
 from evaluation.rows import SPLITS, find_split, load_rows
 from evaluation.runs import Run, finished_runs
 from evaluation.sources import SUFFIXES
-from training.config import TrainConfig
+from training.config import TrainConfig, refused
 from training.data import load_training_data
 from training.loop import OnEval
 from training.model import require_modules
@@ -126,8 +127,8 @@ def trial_config(config: TrainConfig, params: Params) -> TrainConfig:
     """The configuration of a trial. Raises BadInput for a value that training does not take."""
     try:
         return TrainConfig(**(config.model_dump() | settings(params, config.rank)))
-    except ValueError as error:
-        raise BadInput(f"{folder_name(params)}: {error}", param="space") from error
+    except ValidationError as error:
+        raise refused(error, f"trial {folder_name(params)}: ") from error
 
 
 def _finish(search: Search, asked: Asked, out: Path, score: Score) -> dict[str, Any]:
