@@ -12,6 +12,7 @@ from transformers import AutoConfig, AutoModelForCausalLM
 
 from adapters.base import RECORD, Base
 from adapters.errors import Conflict
+from training.out import require_folder
 
 _TOKENIZER = (
     "tokenizer.json",
@@ -62,8 +63,9 @@ def write_note(folder: Path, note: dict[str, Any]) -> None:
 
 
 def require_free(out: Path) -> None:
-    """Raises Conflict when `out` is there and not an empty folder."""
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+    """Raises Conflict when `out` is a folder that is not empty, BadInput when it can be none."""
+    require_folder(out)
+    if out.exists() and any(out.iterdir()):
         raise Conflict(f"{out} is there already and not empty; choose another --out, or remove it", param="out")
 
 

@@ -27,6 +27,7 @@ from typing import Any
 
 import torch
 
+from adapters.errors import BadInput
 from evaluation.json_file import write_json
 
 RECORD = "run.json"
@@ -39,9 +40,20 @@ def write_record(folder: Path, record: dict[str, Any]) -> None:
 
 
 def read_record(folder: Path) -> dict[str, Any] | None:
-    """The record of a run folder, or None where there is none."""
+    """The record of a run folder, or None where there is none. Raises BadInput as read_json does."""
     path = folder / RECORD
-    return dict(json.loads(path.read_text(encoding="utf-8"))) if path.is_file() else None
+    return read_json(path, "run") if path.is_file() else None
+
+
+def read_json(path: Path, kind: str) -> dict[str, Any]:
+    """A record of that kind, as it was written. Raises BadInput where something else has cut or changed the file since."""
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise BadInput(f"{path} is damaged: {error}; put it back as it was, or choose another --out", param="out") from error
+    if not isinstance(content, dict) or content.get("kind") != kind:
+        raise BadInput(f"{path} is no record of a {kind}; put it back as it was, or choose another --out", param="out")
+    return content
 
 
 def package_versions() -> dict[str, str]:

@@ -15,6 +15,7 @@ from training.config import TrainConfig
 from training.data import Example, TrainingData, encode_examples, load_training_data
 from training.loop import Curves, OnEval, build_trainer, stopping_at_interrupt
 from training.model import add_adapter, count_parameters, load_model, load_tokenizer, lora_matrices, require_modules
+from training.out import require_folder
 from training.precision import has_fast_bfloat16
 from training.products import save_products
 from training.quantized import quantization_facts
@@ -40,7 +41,7 @@ def train(config: TrainConfig, out: Path, on_eval: OnEval | None = None) -> dict
     `on_eval` hears of each validation (step, loss); what it raises ends the training without a result.
 
     Raises:
-        BadInput: the data, the base or a setting cannot be used; nothing has been written then.
+        BadInput: the data, the base, `out` or a setting cannot be used; nothing has been written then.
         Conflict: `out` holds a finished run, a run of another config or of other data, or something else.
         KeyboardInterrupt: after a checkpoint was saved; the same command goes on from it.
     """
@@ -67,6 +68,7 @@ def train(config: TrainConfig, out: Path, on_eval: OnEval | None = None) -> dict
 
 def _check_out(config: TrainConfig, out: Path) -> dict[str, Any] | None:
     """The record of the run that goes on in `out`, None where one begins."""
+    require_folder(out)
     if not out.exists() or not any(out.iterdir()):
         return None
     before = read_record(out)

@@ -1,6 +1,5 @@
 """`patchbay sweep`: trials by validation loss, then the best one beside its base on the test rows, once."""
 
-import json
 import shutil
 import time
 from collections.abc import Callable
@@ -26,7 +25,8 @@ from training.config import TrainConfig, refused
 from training.data import load_training_data
 from training.loop import OnEval
 from training.model import require_modules
-from training.record import read_record
+from training.out import require_folder
+from training.record import read_json, read_record
 from training.sweep.record import RECORD, make_record
 from training.sweep.space import Params, Space, ends, folder_name, grid, settings
 from training.sweep.study import Search, held
@@ -89,6 +89,7 @@ def _check(asked: Asked, out: Path) -> tuple[list[Params], dict[str, str]]:
     """Whatever can be known to be wrong before the first trial; the combinations of a grid, none for another search, and the data's digests."""
     if asked.config.method == "full" and {"rank", "alpha", "dropout"} & set(asked.space):
         raise BadInput("full fine-tuning has no rank, alpha or dropout; sweep --lr alone", param="method")
+    require_folder(out)
     if out.exists() and any(out.iterdir()) and not (out / ".lock").exists():
         raise Conflict(f"{out} is not empty and holds no sweep; choose another --out", param="out")
     combinations = grid(asked.space) if asked.search == "grid" else []
@@ -133,7 +134,7 @@ def trial_config(config: TrainConfig, params: Params) -> TrainConfig:
 
 def _finish(search: Search, asked: Asked, out: Path, score: Score) -> dict[str, Any]:
     record = make_record(search, asked.to_json(), lambda params: trial_config(asked.config, params).resolved())
-    before = json.loads((out / RECORD).read_text(encoding="utf-8")) if (out / RECORD).is_file() else {}
+    before = read_json(out / RECORD, "sweep") if (out / RECORD).is_file() else {}
     record["test"] = before.get("test")
     text = yaml.safe_dump({key: value for key, value in record["best"]["config"].items() if value is not None}, sort_keys=False)
     (out / BEST).write_text(text, encoding="utf-8")
