@@ -15,6 +15,9 @@ from training.config import TrainConfig
 from training.precision import compute_dtype
 from training.quantized import bitsandbytes_settings
 
+# What PEFT calls them, without its lora_: on linear layers, and on an embedding.
+_MATRICES = {"A": "A", "B": "B", "embedding_A": "A", "embedding_B": "B", "magnitude_vector": "magnitude"}
+
 
 def load_tokenizer(base: Base) -> Any:
     """The base's tokenizer; a base without a padding token pads with its end-of-text token."""
@@ -95,11 +98,9 @@ def lora_matrices(model: Any) -> dict[str, dict[str, Any]]:
     """
     found: dict[str, dict[str, Any]] = {}
     for name, parameter in model.named_parameters():
-        for part, key in (("lora_A", "A"), ("lora_B", "B"), ("lora_magnitude_vector", "magnitude")):
-            marker = f".{part}.default.weight"
-            if name.endswith(marker):
-                module = name.removesuffix(marker).removeprefix("base_model.model.")
-                found.setdefault(module, {})[key] = list(parameter.shape)
+        module, _, part = name.removeprefix("base_model.model.").removesuffix(".weight").partition(".lora_")
+        if part:
+            found.setdefault(module, {})[_MATRICES[part.removesuffix(".default")]] = list(parameter.shape)
     for shapes in found.values():
         (rank, inputs), (outputs, _) = shapes["A"], shapes["B"]
         parameters = sum(math.prod(shape) for shape in shapes.values())
