@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from transformers.trainer_utils import get_last_checkpoint
+from transformers.trainer import TRAINER_STATE_NAME
 
 from adapters.base import Base, describe_base, resolve_base
 from adapters.errors import Conflict
@@ -124,10 +124,8 @@ def _run(config: TrainConfig, prepared: Prepared, model: Any, out: Path, on_eval
     curves, clock = Curves(out / "curves.jsonl", on_eval), Clock()
     trainer = build_trainer(config, model, out, prepared.train, prepared.valid, prepared.tokenizer.pad_token_id, curves)
     trainer.add_callback(clock)
-    checkpoints = out / "checkpoints"
-    last = get_last_checkpoint(str(checkpoints)) if checkpoints.is_dir() else None
     with stopping_at_interrupt(curves):
-        trainer.train(resume_from_checkpoint=last)
+        trainer.train(resume_from_checkpoint=_last_checkpoint(out / "checkpoints"))
     seconds, state = clock.seconds, trainer.state
     tokens = _tokens_per_epoch(prepared.train) * float(state.epoch or 0)
     evals = [entry for entry in state.log_history if "eval_loss" in entry]
@@ -147,6 +145,12 @@ def _run(config: TrainConfig, prepared: Prepared, model: Any, out: Path, on_eval
         "fast_bfloat16": has_fast_bfloat16(),
         "peak_memory_bytes": peak_memory(),
     }
+
+
+def _last_checkpoint(folder: Path) -> str | None:
+    """The last that is whole: a process may be killed while it writes one, and Trainer's state is written last."""
+    whole = [state.parent for state in folder.glob(f"checkpoint-*/{TRAINER_STATE_NAME}")]
+    return str(max(whole, key=lambda path: int(path.name.rpartition("-")[2]))) if whole else None
 
 
 def _tokens_per_epoch(examples: list[Example]) -> int:

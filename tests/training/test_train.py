@@ -47,6 +47,13 @@ def test_seconds_are_those_of_every_process(tiny: Path, rows: Path, tmp_path: Pa
     assert record["tokens_per_second"] == pytest.approx(record["tokens"] / record["seconds"], abs=0.1)
 
 
+def test_a_checkpoint_that_was_being_written_is_passed_over(tiny: Path, rows: Path, tmp_path: Path) -> None:
+    with pytest.raises(Killed):
+        train(asked(tiny, rows), tmp_path / "run", killed_at(4))
+    (tmp_path / "run" / "checkpoints" / "checkpoint-4").mkdir()
+    assert train(asked(tiny, rows), tmp_path / "run")["steps"] == 4
+
+
 def test_a_run_goes_on_with_its_own_data_alone(tiny: Path, rows: Path, tmp_path: Path) -> None:
     data = shutil.copytree(rows, tmp_path / "data")
     with pytest.raises(Killed):
