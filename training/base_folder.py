@@ -12,6 +12,7 @@ from transformers import AutoConfig, AutoModelForCausalLM
 
 from adapters.base import RECORD, Base
 from adapters.errors import Conflict
+from training.out import require_folder
 
 _TOKENIZER = (
     "tokenizer.json",
@@ -33,12 +34,28 @@ def copy_tokenizer(source: Path, target: Path) -> None:
             shutil.copy(source / name, target / name)
 
 
+def merged(adapted: Any) -> Any:
+    """The net of a PEFT model with the adapter in its weights.
+
+    An embedding that is also the output head parts from it where the adapter is on one of the two: what is right for the one
+    would be wrong for the other, and PEFT adds the update to both.
+    """
+    net = adapted.get_base_model()
+    ends = [net.get_input_embeddings(), net.get_output_embeddings()]
+    embedding, head = (getattr(end, "base_layer", end) for end in ends)
+    if embedding.weight is head.weight and any(hasattr(end, "base_layer") for end in ends):
+        head.weight = torch.nn.Parameter(embedding.weight.detach().clone())
+        net.config.tie_word_embeddings = False
+    return adapted.merge_and_unload()
+
+
 def write_weights(net: Any, source: Base, folder: Path) -> None:
     """Writes a model that was made from `source` as plain weights in its dtype, with its tokenizer.
 
     `net` may have been unpacked from fewer bits: what transformers remembers of that is left behind.
     """
     config = AutoConfig.from_pretrained(source.path, local_files_only=True)
+    config.tie_word_embeddings = net.config.tie_word_embeddings
     if hasattr(config, "quantization_config"):
         del config.quantization_config
     dtype = config.dtype or torch.bfloat16
@@ -62,8 +79,9 @@ def write_note(folder: Path, note: dict[str, Any]) -> None:
 
 
 def require_free(out: Path) -> None:
-    """Raises Conflict when `out` is there and not an empty folder."""
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+    """Raises Conflict when `out` is a folder that is not empty, BadInput when it can be none."""
+    require_folder(out)
+    if out.exists() and any(out.iterdir()):
         raise Conflict(f"{out} is there already and not empty; choose another --out, or remove it", param="out")
 
 

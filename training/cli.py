@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from adapters.errors import BadInput
-from evaluation.quiet import be_quiet
+from training.quiet import be_quiet
 
 Out = Annotated[Path, typer.Option(help="Folder to write; must not hold anything else.")]
 Json = Annotated[bool, typer.Option("--json", help="Print the record as JSON.")]
@@ -48,8 +48,6 @@ def train(
 ) -> None:
     """Train a LoRA adapter, or all weights, on your rows. An interrupted run goes on when started again."""
     flags: dict[str, Any] = {k: v for k, v in locals().items() if k not in ("out", "config", "seeds", "as_json")}
-    if target_modules and target_modules != "all-linear":
-        flags["target_modules"] = tuple(target_modules.split(","))
     be_quiet()
     from training.config import load_config
     from training.train import train as run

@@ -4,13 +4,15 @@ from pathlib import Path
 from typing import Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from adapters.errors import BadInput
 
 Method = Literal["lora", "rslora", "dora", "qlora-4bit", "qlora-8bit", "full"]
 # The methods that train beside a base in fewer bits, and the kind of its numbers (training.quantized).
 _QUANTIZED = {"qlora-4bit": "nf4", "qlora-8bit": "int8"}
+# What full fine-tuning has none of.
+ADAPTER_SETTINGS = ("rank", "alpha", "dropout", "target_modules")
 
 
 class TrainConfig(BaseModel):
@@ -39,6 +41,14 @@ class TrainConfig(BaseModel):
     max_length: int | None = Field(default=None, ge=8)
     dtype: Literal["auto", "float32", "bfloat16"] = "auto"
 
+    @field_validator("target_modules", mode="before")
+    @classmethod
+    def _apart(cls, given: Any) -> Any:
+        """Names as a person types them: "q_proj, v_proj"."""
+        if isinstance(given, str) and given != "all-linear":
+            return tuple(name.strip() for name in given.split(","))
+        return given
+
     @property
     def base_kind(self) -> str | None:
         """How the base's weights are held while an adapter is trained beside them: nf4, int8, or None as they are."""
@@ -55,15 +65,16 @@ class TrainConfig(BaseModel):
         return self.lr if self.lr is not None else (8e-4 if self.method == "full" else 1e-3)
 
     def resolved(self) -> dict[str, Any]:
-        """The settings with every default filled in, as run.json and config.yaml hold them."""
-        return self.model_dump(mode="json") | {"alpha": self.resolved_alpha, "lr": self.resolved_lr}
+        """The settings with every default filled in, as run.json and config.yaml hold them: those that the method has."""
+        settings = self.model_dump(mode="json") | {"alpha": self.resolved_alpha, "lr": self.resolved_lr}
+        return {name: value for name, value in settings.items() if self.method != "full" or name not in ADAPTER_SETTINGS}
 
 
 def load_config(file: Path | None, flags: dict[str, Any]) -> TrainConfig:
     """The settings of a YAML file with `flags` (those that are not None) laid over them.
 
     Raises:
-        BadInput: the file is not YAML, a key is unknown, a value is out of range; the message names it.
+        BadInput: the file is not YAML, a key is unknown, a value is out of range, or the method has no such setting; the message names it.
     """
     settings: dict[str, Any] = {}
     if file is not None:
@@ -75,10 +86,21 @@ def load_config(file: Path | None, flags: dict[str, Any]) -> TrainConfig:
             raise BadInput(f"{file} is not a mapping of settings", param="config")
     settings |= {key: value for key, value in flags.items() if value is not None}
     try:
-        return TrainConfig(**settings)
+        config = TrainConfig(**settings)
     except ValidationError as error:
-        first = error.errors()[0]
-        name = ".".join(str(part) for part in first["loc"]) or "config"
-        known = ", ".join(TrainConfig.model_fields)
-        hint = f"; known settings: {known}" if first["type"] == "extra_forbidden" else ""
-        raise BadInput(f"{name}: {first['msg']}, got {first.get('input')!r}{hint}", param=name) from error
+        raise refused(error) from error
+    if config.method == "full" and (given := [name for name in ADAPTER_SETTINGS if settings.get(name) is not None]):
+        raise BadInput(
+            f"full fine-tuning has no {' or '.join(given)}, got {settings[given[0]]!r}; leave out what is an adapter's, or give another --method",
+            param=given[0],
+        )
+    return config
+
+
+def refused(error: ValidationError, where: str = "") -> BadInput:
+    """The first thing that is wrong with the settings, on one line; `where` they were given."""
+    first = error.errors()[0]
+    name = ".".join(str(part) for part in first["loc"]) or "config"
+    known = ", ".join(TrainConfig.model_fields)
+    hint = f"; known settings: {known}" if first["type"] == "extra_forbidden" else ""
+    return BadInput(f"{where}{name}: {first['msg']}, got {first.get('input')!r}{hint}", param=name)

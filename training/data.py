@@ -41,7 +41,7 @@ def load_training_data(data: Path, valid: Path | None, share: float, seed: int) 
         files = [data]
     train = load_rows(files[0], need="training")
     held = _validation_rows(valid) if valid else None
-    digests = {path.name: file_digest(path) for path in [*files, *([valid] if valid else [])]}
+    digests = _digests([*files, *([valid] if valid else [])])
     if held is not None:
         return TrainingData(train, held, digests, "a file")
     count = max(1, round(share * len(train)))
@@ -56,6 +56,12 @@ def load_training_data(data: Path, valid: Path | None, share: float, seed: int) 
         digests,
         f"{count} rows held out of {data.name} by seed {seed}",
     )
+
+
+def _digests(files: Sequence[Path]) -> dict[str, str]:
+    """By name, or by path where two folders' files have one name."""
+    names = [path.name for path in files]
+    return {path.name if names.count(path.name) == 1 else str(path): file_digest(path) for path in files}
 
 
 def _validation_rows(path: Path) -> list[Row]:

@@ -98,6 +98,25 @@ class Curves(TrainerCallback):
             self.on_eval(state.global_step, metrics["eval_loss"])
 
 
+class Validations(TrainerCallback):
+    """Asks for a validation, and a checkpoint with it, at chosen steps; Trainer knows only every so many."""
+
+    def __init__(self, steps: frozenset[int]) -> None:
+        self.steps = steps
+
+    def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> Any:
+        """The last step's are Trainer's own."""
+        if state.global_step in self.steps:
+            control.should_evaluate = control.should_save = True
+        return control
+
+
+def validation_steps(steps: int, evals: int) -> frozenset[int]:
+    """`evals` of the steps (all, where they are fewer), evenly spread, the last among them."""
+    count = min(evals, steps)
+    return frozenset(steps * n // count for n in range(1, count + 1))
+
+
 @contextmanager
 def stopping_at_interrupt(curves: Curves) -> Iterator[None]:
     """While inside, the first Ctrl-C asks for a checkpoint at the end of the step; the second interrupts at once.
@@ -125,7 +144,6 @@ def build_trainer(
 ) -> CompletionTrainer:
     """The trainer of a run: AdamW, the checkpoint of the lowest validation loss kept."""
     steps = config.max_steps or max(1, round(config.epochs * len(train) / config.batch_size))
-    every = max(1, steps // config.evals)
     arguments = TrainingArguments(
         output_dir=str(out / "checkpoints"),
         max_steps=steps,
@@ -139,9 +157,9 @@ def build_trainer(
         use_cpu=not torch.cuda.is_available(),
         seed=config.seed,
         eval_strategy="steps",
-        eval_steps=every,
+        eval_steps=steps,
         save_strategy="steps",
-        save_steps=every,
+        save_steps=steps,
         save_total_limit=2,
         load_best_model_at_end=True,
         metric_for_best_model="eval_loss",
@@ -159,7 +177,11 @@ def build_trainer(
         train_dataset=train,
         eval_dataset=valid,
         data_collator=Collator(pad_id),
-        callbacks=[curves, TensorBoardCallback(SummaryWriter(str(out / "tensorboard")))],
+        callbacks=[
+            curves,
+            Validations(validation_steps(steps, config.evals)),
+            TensorBoardCallback(SummaryWriter(str(out / "tensorboard"))),
+        ],
     )
     trainer.remove_callback(PrinterCallback)  # the bar and curves.jsonl say it
     return trainer

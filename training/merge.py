@@ -23,7 +23,7 @@ from adapters.manifest import file_refs, version_digest
 from adapters.origin import check_origin
 from adapters.probes import read_probes
 from evaluation.local import load_net
-from training.base_folder import require_free, weight_bytes, whole_folder, write_note, write_weights
+from training.base_folder import merged, require_free, weight_bytes, whole_folder, write_note, write_weights
 from training.model import load_tokenizer
 from training.probes import differences, probe
 
@@ -97,7 +97,7 @@ def _merged(source: Base, folder: Path, prompts: list[list[int]]) -> tuple[Any, 
     if source.quantization == "bitsandbytes":
         # Merging into packed weights would round the sum to their grid again.
         adapted = PeftModel.from_pretrained(adapted.unload().dequantize().float(), str(folder)).eval()
-    return adapted.merge_and_unload(), probes
+    return merged(adapted), probes
 
 
 def _note(source: Base, folder: Path, made: Path) -> dict[str, Any]:

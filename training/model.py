@@ -15,6 +15,9 @@ from training.config import TrainConfig
 from training.precision import compute_dtype
 from training.quantized import bitsandbytes_settings
 
+# What PEFT calls them, without its lora_: on linear layers, and on an embedding.
+_MATRICES = {"A": "A", "B": "B", "embedding_A": "A", "embedding_B": "B", "magnitude_vector": "magnitude"}
+
 
 def load_tokenizer(base: Base) -> Any:
     """The base's tokenizer; a base without a padding token pads with its end-of-text token."""
@@ -45,8 +48,21 @@ def load_model(base: Base, config: TrainConfig) -> Any:
     )
 
 
+def require_modules(config: TrainConfig, base: Base) -> None:
+    """Raises BadInput for a target module that the base lacks: PEFT passes over it where another one fits."""
+    if config.target_modules == "all-linear":
+        return
+    unknown = [name for name in config.target_modules if not any(f".{module}".endswith(f".{name}") for module in base.modules)]
+    if unknown or not config.target_modules:
+        there = ", ".join(sorted({module.rsplit(".", 1)[-1] for module in base.modules}))
+        raise BadInput(
+            f"target modules: {base.id} has no {', '.join(map(repr, unknown)) or 'layer to train'}; give some of {there}, or all-linear",
+            param="target_modules",
+        )
+
+
 def add_adapter(model: Any, config: TrainConfig, base: Base) -> Any:
-    """The model with a fresh LoRA adapter; its base weights are frozen. Raises BadInput for modules the base lacks."""
+    """The model with a fresh LoRA adapter; its base weights are frozen. Raises BadInput for modules that take none."""
     targets = config.target_modules if config.target_modules == "all-linear" else list(config.target_modules)
     lora = LoraConfig(
         r=config.rank,
@@ -61,10 +77,7 @@ def add_adapter(model: Any, config: TrainConfig, base: Base) -> Any:
     try:
         wrapped = get_peft_model(model, lora)
     except ValueError as error:
-        names = sorted({name.rsplit(".", 1)[-1] for name in base.modules})
-        raise BadInput(
-            f"target modules {targets} do not fit {base.id}: {error}; it has {', '.join(names)}", param="target_modules"
-        ) from error
+        raise BadInput(f"target modules {targets} do not fit {base.id}: {error}", param="target_modules") from error
     return wrapped
 
 
@@ -85,11 +98,9 @@ def lora_matrices(model: Any) -> dict[str, dict[str, Any]]:
     """
     found: dict[str, dict[str, Any]] = {}
     for name, parameter in model.named_parameters():
-        for part, key in (("lora_A", "A"), ("lora_B", "B"), ("lora_magnitude_vector", "magnitude")):
-            marker = f".{part}.default.weight"
-            if name.endswith(marker):
-                module = name.removesuffix(marker).removeprefix("base_model.model.")
-                found.setdefault(module, {})[key] = list(parameter.shape)
+        module, _, part = name.removeprefix("base_model.model.").removesuffix(".weight").partition(".lora_")
+        if part:
+            found.setdefault(module, {})[_MATRICES[part.removesuffix(".default")]] = list(parameter.shape)
     for shapes in found.values():
         (rank, inputs), (outputs, _) = shapes["A"], shapes["B"]
         parameters = sum(math.prod(shape) for shape in shapes.values())

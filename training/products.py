@@ -11,7 +11,7 @@ from peft import PeftModel
 from transformers import AutoModelForCausalLM
 
 from adapters.base import Base, module_record
-from training.base_folder import write_note, write_weights
+from training.base_folder import merged, write_note, write_weights
 from training.config import TrainConfig
 from training.data import Example
 from training.model import save_adapter
@@ -35,7 +35,7 @@ def save_products(config: TrainConfig, base: Base, valid: Sequence[Example], mod
         probes = _write_probes(config, base, valid, model, folder, record)
         write_record(folder, record)
     if config.method == "dora":
-        _save_base(base, model.merge_and_unload(), out, record)
+        _save_base(base, merged(model), out, record)
         whole = AutoModelForCausalLM.from_pretrained(out / "model", dtype=torch.float32, local_files_only=True)
         record["merge_difference"] = differences(whole, probes)
 

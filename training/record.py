@@ -1,7 +1,7 @@
 """A run's record: run.json says what made the artefact beside it. Its keys, which reports and sweeps read:
 
 schema, kind ("run"), status ("running", "interrupted", "finished"), method, seed
-config              every setting of training.config.TrainConfig, defaults filled in
+config              every setting of training.config.TrainConfig that the method has, defaults filled in
 base                id, digest, template_hash
 data                digests by file, train_rows, valid_rows, conversations, valid_from, left_out_as_too_long
 parameters          trainable, total
@@ -12,7 +12,7 @@ quantization        QLoRA alone: kind (nf4, int8), double_quantization, modules,
                     probe_difference: mean, largest (nats a token between the quantized base with the adapter and the
                     original with it) and effect (what the adapter itself does)
 merge_difference    DoRA alone: mean, largest, effect, between the adapter and the merged model/ as it was written
-seconds, steps, best_step, tokens, tokens_per_second
+seconds, steps, best_step, tokens, tokens_per_second    of all steps, whatever processes took them
 loss                train_last, valid_best, valid_last, nats a token
 compute_dtype, fast_bfloat16, peak_memory_bytes (resident, device), versions, machine
 """
@@ -27,6 +27,7 @@ from typing import Any
 
 import torch
 
+from adapters.errors import BadInput
 from evaluation.json_file import write_json
 
 RECORD = "run.json"
@@ -39,9 +40,20 @@ def write_record(folder: Path, record: dict[str, Any]) -> None:
 
 
 def read_record(folder: Path) -> dict[str, Any] | None:
-    """The record of a run folder, or None where there is none."""
+    """The record of a run folder, or None where there is none. Raises BadInput as read_json does."""
     path = folder / RECORD
-    return dict(json.loads(path.read_text(encoding="utf-8"))) if path.is_file() else None
+    return read_json(path, "run") if path.is_file() else None
+
+
+def read_json(path: Path, kind: str) -> dict[str, Any]:
+    """A record of that kind, as it was written. Raises BadInput where something else has cut or changed the file since."""
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise BadInput(f"{path} is damaged: {error}; put it back as it was, or choose another --out", param="out") from error
+    if not isinstance(content, dict) or content.get("kind") != kind:
+        raise BadInput(f"{path} is no record of a {kind}; put it back as it was, or choose another --out", param="out")
+    return content
 
 
 def package_versions() -> dict[str, str]:

@@ -14,6 +14,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from training.out import require_folder
 from training.pretrain import words
 
 Row = dict[str, Any]
@@ -98,7 +99,11 @@ _FAREWELLS = (". Thanks, {customer}.", ". Regards, {customer}", ". {customer}", 
 
 
 def write_samples(out: Path, seed: int = 7) -> dict[str, dict[str, int]]:
-    """Writes `out`/<task>/{train,valid,test}.jsonl for the three tasks; returns the rows written per task and split."""
+    """Writes `out`/<task>/{train,valid,test}.jsonl for the three tasks; returns the rows written per task and split.
+
+    Raises BadInput when `out` cannot be a folder.
+    """
+    require_folder(out)
     counts: dict[str, dict[str, int]] = {}
     for task, make in TASKS.items():
         folder = out / task

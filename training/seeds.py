@@ -5,11 +5,14 @@ from pathlib import Path
 from statistics import fmean, stdev
 from typing import Any
 
-from adapters.errors import BadInput, Conflict
+from adapters.errors import BadInput
 from evaluation.json_file import write_json
 from training.config import TrainConfig
+from training.data import load_training_data
 from training.fresh import in_fresh_process
+from training.out import require_folder
 from training.record import machine, package_versions, read_record
+from training.same import require_same_config, require_same_data
 from training.train import train
 
 SUMMARY = "seeds.json"
@@ -21,15 +24,18 @@ def train_seeds(config: TrainConfig, seeds: Sequence[int], out: Path) -> dict[st
     by figure its values in the order of the seeds, their mean, and their standard deviation (n - 1; None for one seed).
 
     Raises:
-        BadInput: no seed, or one twice; and what training raises. Conflict: a finished run is of another config.
+        BadInput: no seed, or one twice; and what training raises. Conflict: a run there is of another config, or of other data.
     """
     if not seeds or len(set(seeds)) != len(seeds):
         raise BadInput(f"seeds are {', '.join(map(str, seeds)) or 'none'}; give each once, such as --seeds 1,2,3", param="seeds")
+    require_folder(out)
     asked = {seed: TrainConfig(**config.model_dump() | {"seed": seed}) for seed in seeds}
+    valid = Path(config.valid) if config.valid else None
+    digests = load_training_data(Path(config.data), valid, config.valid_share, config.seed).digests
     for seed, one in asked.items():
-        _finished(one, out / f"seed-{seed}")  # before hours of the others
+        _require_same(one, digests, out / f"seed-{seed}")  # before hours of the others
     records = [
-        _finished(one, out / f"seed-{seed}") or in_fresh_process(train, one, out / f"seed-{seed}") for seed, one in asked.items()
+        _finished(out / f"seed-{seed}") or in_fresh_process(train, one, out / f"seed-{seed}") for seed, one in asked.items()
     ]
     summary = {
         "schema": 1,
@@ -46,15 +52,16 @@ def train_seeds(config: TrainConfig, seeds: Sequence[int], out: Path) -> dict[st
     return summary
 
 
-def _finished(config: TrainConfig, folder: Path) -> dict[str, Any] | None:
+def _require_same(config: TrainConfig, digests: dict[str, str], folder: Path) -> None:
     record = read_record(folder)
-    if record is None or record["status"] != "finished":
-        return None
-    if record["config"] != config.resolved():
-        raise Conflict(
-            f"{folder} holds a finished run of another config; choose another --out, or remove the folder", param="out"
-        )
-    return record
+    if record is not None:
+        require_same_config(record, config, folder)
+        require_same_data(record["data"]["digests"], digests, folder)
+
+
+def _finished(folder: Path) -> dict[str, Any] | None:
+    record = read_record(folder)
+    return record if record is not None and record["status"] == "finished" else None
 
 
 def _figure(record: dict[str, Any], path: tuple[str, ...]) -> float:

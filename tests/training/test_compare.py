@@ -16,7 +16,7 @@ from training.train import train
 def record(tiny: Path, rows: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     folder = tmp_path_factory.mktemp("compared")
     for method in ("lora", "full"):
-        flags = {"base": str(tiny), "data": str(rows), "method": method, "rank": 4, "max_steps": 2, "batch_size": 4, "evals": 1}
+        flags = {"base": str(tiny), "data": str(rows), "method": method, "max_steps": 2, "batch_size": 4, "evals": 1}
         train(load_config(None, flags | {"dtype": "float32"}), folder / method)
     words = [
         "compare",

@@ -10,7 +10,7 @@ from transformers import AutoModelForCausalLM
 
 from adapters.base import describe_base
 from adapters.check import check_adapter
-from adapters.errors import AdapterRefused
+from adapters.errors import AdapterRefused, BadInput
 from adapters.limits import Limits
 from training.config import load_config
 from training.train import train
@@ -24,8 +24,9 @@ def trained(tiny: Path, rows: Path, tmp_path_factory: pytest.TempPathFactory) ->
     folder = tmp_path_factory.mktemp("runs")
     made = {}
     for method in METHODS:
-        flags = {"base": str(tiny), "data": str(rows), "method": method, "rank": 4, "max_steps": 4, "batch_size": 4, "lr": 5e-3}
-        made[method] = (folder / method, train(load_config(None, flags | {"evals": 1, "dtype": "float32"}), folder / method))
+        flags = {"base": str(tiny), "data": str(rows), "method": method, "max_steps": 4, "batch_size": 4, "lr": 5e-3}
+        flags |= {"evals": 1, "dtype": "float32"} | ({} if method == "full" else {"rank": 4})
+        made[method] = (folder / method, train(load_config(None, flags), folder / method))
     return made
 
 
@@ -92,3 +93,15 @@ def test_lora_matrices_add_up(trained: dict[str, Any], tiny: Path) -> None:
             assert m["share"] == pytest.approx(m["parameters"] / (shape.in_features * shape.out_features), abs=1e-6)
     assert "magnitude" in trained["dora"][1]["lora_matrices"]["model.layers.0.mlp.up_proj"]
     assert trained["full"][1]["lora_matrices"] == {}
+
+
+def test_full_fine_tuning_has_no_settings_of_an_adapter(trained: dict[str, Any], tmp_path: Path) -> None:
+    assert {"rank", "alpha", "dropout", "target_modules"} <= set(trained["lora"][1]["config"])
+    assert not {"rank", "alpha", "dropout", "target_modules"} & set(trained["full"][1]["config"])
+    again = load_config(trained["full"][0] / "config.yaml", {})
+    assert again.resolved() == trained["full"][1]["config"], "what a run wrote can be given to another"
+    with pytest.raises(BadInput, match="has no rank or dropout, got 4; leave out"):
+        load_config(None, {"data": "-", "method": "full", "rank": 4, "dropout": 0.0})
+    (tmp_path / "own.yaml").write_text("alpha: 8")
+    with pytest.raises(BadInput, match="has no alpha, got 8"):
+        load_config(tmp_path / "own.yaml", {"data": "-", "method": "full"})

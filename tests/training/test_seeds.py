@@ -1,6 +1,7 @@
 """Several seeds in one call: each a run of its own, the finished ones kept, and their spread."""
 
 import pickle
+import shutil
 from pathlib import Path
 from statistics import stdev
 from typing import Any
@@ -23,7 +24,8 @@ def test_seeds_are_runs_and_finished_ones_are_kept(
     tiny: Path, rows: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("training.seeds.in_fresh_process", sent_and_called)
-    config = TrainConfig(base=str(tiny), data=str(rows), rank=4, max_steps=2, batch_size=4, evals=1, dtype="float32")
+    data = shutil.copytree(rows, tmp_path / "data")
+    config = TrainConfig(base=str(tiny), data=str(data), rank=4, max_steps=2, batch_size=4, evals=1, dtype="float32")
     first = train_seeds(config, [1], tmp_path)
     assert first["figures"]["valid_best"]["deviation"] is None
     written = (tmp_path / "seed-1" / "run.json").stat().st_mtime_ns
@@ -35,6 +37,9 @@ def test_seeds_are_runs_and_finished_ones_are_kept(
     assert both["figures"]["valid_best"]["deviation"] == pytest.approx(stdev(losses), abs=1e-5)
     with pytest.raises(Conflict, match="another config"):
         train_seeds(config.model_copy(update={"rank": 8}), [3, 2], tmp_path)
+    (data / "train.jsonl").write_text((data / "train.jsonl").read_text().replace("Number 3:", "Number three:"))
+    with pytest.raises(Conflict, match=r"seed-2 was begun with other data: train\.jsonl changed"):
+        train_seeds(config, [3, 2], tmp_path)
     assert not (tmp_path / "seed-3").exists(), "nothing is trained before all is known to fit"
 
 

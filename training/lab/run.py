@@ -1,6 +1,5 @@
 """`patchbay lab`: the steps that are not done yet, then the notebook."""
 
-import json
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -13,6 +12,8 @@ from training.lab.steps import STEPS, Step, steps
 from training.notebook.language import Language
 from training.notebook.records import read_records
 from training.notebook.render import sections, write
+from training.out import require_folder
+from training.record import read_json
 
 LOG = "lab.json"
 # `evaluate --watch` found a run worse than one before it: a result, not a failure.
@@ -29,7 +30,7 @@ def lab(
     `count` is how many optimizer steps each task is trained.
 
     Raises:
-        Conflict: `out` holds something else, or a week of other steps.
+        BadInput: `out` cannot be a folder, or its log is damaged. Conflict: `out` holds something else, or a week of other steps.
         PatchbayError: a command failed; what it said stands above. KeyboardInterrupt: nothing of what is done is lost.
     """
     language = Language(lang)
@@ -55,12 +56,13 @@ def lab(
 
 
 def _read_log(out: Path, todo: Sequence[Step]) -> dict[str, Any]:
+    require_folder(out)
     if not out.exists() or not any(out.iterdir()):
         return {}
     path = out / LOG
     if not path.is_file():
         raise Conflict(f"{out} is not empty and holds no lab; choose another --out", param="out")
-    log = dict(json.loads(path.read_text(encoding="utf-8"))["steps"])
+    log: dict[str, Any] = read_json(path, "lab")["steps"]
     if others := set(log) - {step.command for step in todo}:
         raise Conflict(f"{out} holds a lab of another version ({min(others)}); choose another --out", param="out")
     return log

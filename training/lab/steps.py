@@ -1,8 +1,9 @@
 """The week, step by step: each a command as a person would type it, and what it leaves behind."""
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
+
+from training.record import read_record
 
 # Optimizer steps that are enough to learn each task.
 STEPS = 160
@@ -34,7 +35,8 @@ class Step:
         """A run folder is there from its first step on, but done when its record says so."""
         if self.made.name != "run.json":
             return self.made.exists()
-        return self.made.is_file() and json.loads(self.made.read_text(encoding="utf-8"))["status"] == "finished"
+        record = read_record(self.made.parent)
+        return record is not None and record["status"] == "finished"
 
     @property
     def command(self) -> str:

@@ -15,6 +15,7 @@ from training.config import load_config
 from training.fresh import in_fresh_process
 from training.memory.formula import Batch, predict, predict_known, shape_of
 from training.memory.measure import measure
+from training.out import require_folder
 from training.precision import compute_dtype
 from training.record import machine, package_versions
 
@@ -28,13 +29,14 @@ def compare(base: str, methods: Sequence[str], rank: int, batch: Batch, out: Pat
     same formulas for larger models, which nothing here has measured.
 
     Raises:
-        BadInput: an unknown method, or rows that the base does not take. Conflict: `out` is there.
+        BadInput: an unknown method, or rows that the base does not take, or no place for `out`. Conflict: `out` is there.
     """
     unknown = [name for name in methods if name not in METHODS]
     if unknown or not methods:
         raise BadInput(f"unknown method {', '.join(unknown) or 'none'!r}; give some of {', '.join(METHODS)}", param="methods")
     if out.exists():
         raise Conflict(f"{out} is there already; choose another --out, or remove it", param="out")
+    require_folder(out.parent)
     source = describe_base(resolve_base(base), base)
     if batch.length > source.max_length:
         raise BadInput(
@@ -44,7 +46,8 @@ def compare(base: str, methods: Sequence[str], rank: int, batch: Batch, out: Pat
     width = compute_dtype("auto").itemsize
     found: dict[str, dict[str, Any]] = {}
     for method in tqdm(methods, desc="memory", unit="method"):
-        config = load_config(None, {"base": base, "data": "-", "method": method, "rank": rank, "batch_size": batch.rows})
+        adapter = {} if method == "full" else {"rank": rank}
+        config = load_config(None, {"base": base, "data": "-", "method": method, "batch_size": batch.rows, **adapter})
         found[method] = {
             "measured": in_fresh_process(measure, config, batch),
             "predicted": predict(shape, method, rank, batch, width=width),

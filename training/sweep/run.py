@@ -1,6 +1,5 @@
 """`patchbay sweep`: trials by validation loss, then the best one beside its base on the test rows, once."""
 
-import json
 import shutil
 import time
 from collections.abc import Callable
@@ -10,6 +9,7 @@ from typing import Any
 
 import optuna
 import yaml
+from pydantic import ValidationError
 from tqdm import tqdm
 
 from adapters.base import describe_base, resolve_base
@@ -21,10 +21,12 @@ from evaluation.report import Plan, Report
 from evaluation.rows import SPLITS, find_split, load_rows
 from evaluation.runs import Run, finished_runs
 from evaluation.sources import SUFFIXES
-from training.config import TrainConfig
+from training.config import TrainConfig, refused
 from training.data import load_training_data
 from training.loop import OnEval
-from training.record import read_record
+from training.model import require_modules
+from training.out import require_folder
+from training.record import read_json, read_record
 from training.sweep.record import RECORD, make_record
 from training.sweep.space import Params, Space, ends, folder_name, grid, settings
 from training.sweep.study import Search, held
@@ -71,9 +73,11 @@ def sweep(asked: Asked, out: Path, train: Train = train, score: Score = here.sco
         BadInput: the space or a setting cannot be used. Conflict: `out` holds another sweep, or one whose test was opened.
         KeyboardInterrupt: the same command goes on with what is left.
     """
-    combinations = _check(asked, out)
+    combinations, digests = _check(asked, out)
     with held(out):
-        search = Search(out, asked.to_json(), asked.space, combinations, asked.trials, asked.config.seed, asked.prune)
+        search = Search(
+            out, asked.to_json() | {"data": digests}, asked.space, combinations, asked.trials, asked.config.seed, asked.prune
+        )
         with tqdm(total=search.wanted, initial=len(search.done()), unit="trial", desc="sweep") as bar:
             while (found := search.next()) is not None:
                 _try(search, *found, asked, out, train)
@@ -81,19 +85,20 @@ def sweep(asked: Asked, out: Path, train: Train = train, score: Score = here.sco
         return _finish(search, asked, out, score)
 
 
-def _check(asked: Asked, out: Path) -> list[Params]:
-    """Whatever can be known to be wrong before the first trial; the combinations of a grid, none for another search."""
+def _check(asked: Asked, out: Path) -> tuple[list[Params], dict[str, str]]:
+    """Whatever can be known to be wrong before the first trial; the combinations of a grid, none for another search, and the data's digests."""
     if asked.config.method == "full" and {"rank", "alpha", "dropout"} & set(asked.space):
         raise BadInput("full fine-tuning has no rank, alpha or dropout; sweep --lr alone", param="method")
+    require_folder(out)
     if out.exists() and any(out.iterdir()) and not (out / ".lock").exists():
         raise Conflict(f"{out} is not empty and holds no sweep; choose another --out", param="out")
     combinations = grid(asked.space) if asked.search == "grid" else []
     for params in combinations or ends(asked.space):
         trial_config(asked.config, params)
     config = asked.config
-    describe_base(resolve_base(config.base), config.base)
-    load_training_data(Path(config.data), Path(config.valid) if config.valid else None, config.valid_share, config.seed)
-    return combinations
+    require_modules(config, describe_base(resolve_base(config.base), config.base))
+    valid = Path(config.valid) if config.valid else None
+    return combinations, load_training_data(Path(config.data), valid, config.valid_share, config.seed).digests
 
 
 def _try(search: Search, trial: optuna.Trial, params: Params, asked: Asked, out: Path, train: Train) -> None:
@@ -123,13 +128,13 @@ def trial_config(config: TrainConfig, params: Params) -> TrainConfig:
     """The configuration of a trial. Raises BadInput for a value that training does not take."""
     try:
         return TrainConfig(**(config.model_dump() | settings(params, config.rank)))
-    except ValueError as error:
-        raise BadInput(f"{folder_name(params)}: {error}", param="space") from error
+    except ValidationError as error:
+        raise refused(error, f"trial {folder_name(params)}: ") from error
 
 
 def _finish(search: Search, asked: Asked, out: Path, score: Score) -> dict[str, Any]:
     record = make_record(search, asked.to_json(), lambda params: trial_config(asked.config, params).resolved())
-    before = json.loads((out / RECORD).read_text(encoding="utf-8")) if (out / RECORD).is_file() else {}
+    before = read_json(out / RECORD, "sweep") if (out / RECORD).is_file() else {}
     record["test"] = before.get("test")
     text = yaml.safe_dump({key: value for key, value in record["best"]["config"].items() if value is not None}, sort_keys=False)
     (out / BEST).write_text(text, encoding="utf-8")

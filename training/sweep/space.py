@@ -80,7 +80,7 @@ def _number(name: str, part: str, text: str) -> Value:
         return part
     number = _float(name, part, text)
     if name == "rank":
-        if number != int(number):
+        if not number.is_integer():
             raise BadInput(f"--{name} has {part!r}; ranks are whole numbers", param=name)
         return int(number)
     return number

@@ -12,6 +12,7 @@ import optuna
 from optuna.trial import TrialState
 
 from adapters.errors import Conflict
+from training.same import require_same_data
 from training.sweep.space import Params, Space, draw
 
 NAME = "sweep.db"
@@ -26,7 +27,7 @@ class Search:
     def __init__(
         self, out: Path, asked: dict[str, Any], space: Space, combinations: list[Params], trials: int, seed: int, prune: bool
     ) -> None:
-        """Opens or begins the study in `out`: over the combinations, or without any over so many draws. Raises Conflict when it holds another sweep, or one whose test was opened."""
+        """Opens or begins the study in `out`: over the combinations, or without any over so many draws. Raises Conflict when it holds another sweep, one of other data, or one whose test was opened."""
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         self.space, self.wanted = space, len(combinations) or trials
         pruner = optuna.pruners.MedianPruner(_UNPRUNED, n_warmup_steps=_WARMUP) if prune else optuna.pruners.NopPruner()
@@ -56,6 +57,7 @@ class Search:
         if before is None:
             self.study.set_user_attr(_ASKED, now)
         elif before != now:
+            require_same_data(before.get("data", {}), now["data"], out)
             changed = ", ".join(
                 f"{key} was {before.get(key)!r}, is {now.get(key)!r}" for key in now if before.get(key) != now[key]
             )

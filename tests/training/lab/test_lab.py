@@ -109,7 +109,7 @@ def test_a_folder_of_something_else_is_left_alone(tmp_path: Path) -> None:
     (tmp_path / "thesis.txt").write_text("mine")
     with pytest.raises(Conflict, match="holds no lab"):
         lab(tmp_path, "en", lambda _: None, execute=Worker())
-    (tmp_path / "lab.json").write_text(json.dumps({"steps": {"patchbay train --old": {"seconds": 1}}}))
+    (tmp_path / "lab.json").write_text(json.dumps({"kind": "lab", "steps": {"patchbay train --old": {"seconds": 1}}}))
     with pytest.raises(Conflict, match="another version .patchbay train --old"):
         lab(tmp_path, "en", lambda _: None, execute=Worker())
 

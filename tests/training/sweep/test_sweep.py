@@ -163,6 +163,11 @@ def test_another_sweep_is_not_mixed_in(tmp_path: Path) -> None:
     sweep(asked(tmp_path), tmp_path / "out", Trainer(), Scorer())
     with pytest.raises(Conflict, match=r"space was .*4, 8, 16.* is .*4, 8\]"):
         sweep(asked(tmp_path, {"rank": "4,8", "lr": "1e-3,3e-3"}), tmp_path / "out", Trainer(), Scorer())
+    before = (tmp_path / "data" / "train.jsonl").read_text()
+    same = asked(tmp_path)
+    (tmp_path / "data" / "train.jsonl").write_text(before + before)
+    with pytest.raises(Conflict, match=r"other data: train\.jsonl changed"):
+        sweep(same, tmp_path / "out", Trainer(), Scorer())
     (tmp_path / "full").mkdir()
     (tmp_path / "full" / "thesis.txt").write_text("mine")
     with pytest.raises(Conflict, match="holds no sweep"):
@@ -184,6 +189,8 @@ def test_spaces() -> None:
     [
         ({}, "nothing varies"),
         ({"rank": "4.5"}, "whole numbers"),
+        ({"rank": "4,inf"}, "whole numbers"),
+        ({"rank": "nan"}, "whole numbers"),
         ({"rank": "4,x"}, "--rank is '4,x'"),
         ({"lr": "1e-2:1e-4"}, "the lower first"),
         ({"lr": "r"}, "--lr is 'r'"),
@@ -192,6 +199,20 @@ def test_spaces() -> None:
 def test_spaces_that_cannot_be_read(given: dict[str, str | None], says: str) -> None:
     with pytest.raises(BadInput, match=says):
         read_space(given)
+
+
+@pytest.mark.parametrize(
+    ("space", "says"),
+    [
+        ({"rank": "-2,4"}, "trial rank--2: rank: Input should be greater than or equal to 1, got -2"),
+        ({"lr": "nan,1e-3"}, "trial lr-nan: lr: Input should be less than 1, got nan"),
+        ({"alpha": "0r,1r"}, "trial alpha-0r: alpha: Input should be greater than 0, got 0.0"),
+    ],
+)
+def test_a_value_that_training_does_not_take_is_named_on_one_line(space: dict[str, str], says: str, tmp_path: Path) -> None:
+    with pytest.raises(BadInput) as found:
+        sweep(asked(tmp_path, space), tmp_path / "out", Trainer(), Scorer())
+    assert found.value.message == says
 
 
 def test_what_cannot_be_swept_is_refused_before_anything_is_written(tmp_path: Path) -> None:
