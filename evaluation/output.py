@@ -25,16 +25,18 @@ def check_file(path: Path, param: str = "out") -> None:
         if path.exists() and not path.is_file():
             what = "a folder" if path.is_dir() else "no plain file"
             raise BadInput(f"{path} is {what}; give --{param} the name of a file", param=param)
-    check_place(path, param)
+    check_folder(path.parent, param)
 
 
-def check_place(path: Path, param: str = "out") -> None:
-    """Raises BadInput where neither a file nor a folder can be made of that path; leaves nothing there."""
-    with writing(path, param):
-        there = next(folder for folder in path.absolute().parents if folder.exists())
-        # Permissions do not tell of file systems that take nothing, such as /proc: trying does.
-        with tempfile.TemporaryDirectory(prefix=".patchbay-", dir=there):
-            pass
+def check_folder(path: Path, param: str = "out") -> None:
+    """Raises BadInput where that is no folder to write in, and can become none; leaves nothing there."""
+    whole = path.absolute()
+    there = next(found for found in (whole, *whole.parents) if os.path.lexists(found))
+    if not there.is_dir():
+        raise BadInput(f"{path} cannot be a folder: {there} is not one; choose another --{param}", param=param)
+    # Permissions do not tell of file systems that take nothing, such as /proc: trying does.
+    with writing(path, param), tempfile.TemporaryDirectory(prefix=".patchbay-", dir=there):
+        pass
 
 
 def write_text(path: Path, text: str, param: str = "out") -> None:

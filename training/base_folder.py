@@ -12,7 +12,7 @@ from transformers import AutoConfig, AutoModelForCausalLM
 
 from adapters.base import RECORD, Base
 from adapters.errors import Conflict
-from training.out import require_folder
+from evaluation.output import check_folder
 
 _TOKENIZER = (
     "tokenizer.json",
@@ -80,7 +80,7 @@ def write_note(folder: Path, note: dict[str, Any]) -> None:
 
 def require_free(out: Path) -> None:
     """Raises Conflict when `out` is a folder that is not empty, BadInput when it can be none."""
-    require_folder(out)
+    check_folder(out)
     if out.exists() and any(out.iterdir()):
         raise Conflict(f"{out} is there already and not empty; choose another --out, or remove it", param="out")
 

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from adapters.errors import BadInput
-from training.quiet import be_quiet
+from evaluation.quiet import be_quiet
 
 Out = Annotated[Path, typer.Option(help="Folder to write; must not hold anything else.")]
 Json = Annotated[bool, typer.Option("--json", help="Print the record as JSON.")]

@@ -8,7 +8,7 @@ from multiprocessing import get_context
 from typing import ParamSpec, TypeVar
 
 from adapters.errors import BadInput
-from training.quiet import be_quiet
+from evaluation.quiet import be_quiet
 
 _Given = ParamSpec("_Given")
 _Made = TypeVar("_Made")

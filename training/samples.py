@@ -14,7 +14,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from training.out import require_folder
+from evaluation.output import check_folder
 from training.pretrain import words
 
 Row = dict[str, Any]
@@ -103,7 +103,7 @@ def write_samples(out: Path, seed: int = 7) -> dict[str, dict[str, int]]:
 
     Raises BadInput when `out` cannot be a folder.
     """
-    require_folder(out)
+    check_folder(out)
     counts: dict[str, dict[str, int]] = {}
     for task, make in TASKS.items():
         folder = out / task

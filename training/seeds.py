@@ -7,10 +7,10 @@ from typing import Any
 
 from adapters.errors import BadInput
 from evaluation.json_file import write_json
+from evaluation.output import check_folder
 from training.config import TrainConfig
 from training.data import load_training_data
 from training.fresh import in_fresh_process
-from training.out import require_folder
 from training.record import machine, package_versions, read_record
 from training.same import require_same_config, require_same_data
 from training.train import train
@@ -28,7 +28,7 @@ def train_seeds(config: TrainConfig, seeds: Sequence[int], out: Path) -> dict[st
     """
     if not seeds or len(set(seeds)) != len(seeds):
         raise BadInput(f"seeds are {', '.join(map(str, seeds)) or 'none'}; give each once, such as --seeds 1,2,3", param="seeds")
-    require_folder(out)
+    check_folder(out)
     asked = {seed: TrainConfig(**config.model_dump() | {"seed": seed}) for seed in seeds}
     valid = Path(config.valid) if config.valid else None
     digests = load_training_data(Path(config.data), valid, config.valid_share, config.seed).digests

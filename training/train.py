@@ -10,12 +10,12 @@ from transformers.trainer import TRAINER_STATE_NAME
 
 from adapters.base import Base, describe_base, resolve_base
 from adapters.errors import Conflict
+from evaluation.output import check_folder
 from training.clock import Clock
 from training.config import TrainConfig
 from training.data import Example, TrainingData, encode_examples, load_training_data
 from training.loop import Curves, OnEval, build_trainer, stopping_at_interrupt
 from training.model import add_adapter, count_parameters, load_model, load_tokenizer, lora_matrices, require_modules
-from training.out import require_folder
 from training.precision import has_fast_bfloat16
 from training.products import save_products
 from training.quantized import quantization_facts
@@ -68,7 +68,7 @@ def train(config: TrainConfig, out: Path, on_eval: OnEval | None = None) -> dict
 
 def _check_out(config: TrainConfig, out: Path) -> dict[str, Any] | None:
     """The record of the run that goes on in `out`, None where one begins."""
-    require_folder(out)
+    check_folder(out)
     if not out.exists() or not any(out.iterdir()):
         return None
     before = read_record(out)

@@ -7,7 +7,7 @@ from typer.testing import CliRunner
 
 import patchbay
 from adapters.errors import BadInput
-from evaluation.output import check_file, check_place, write_text, writing
+from evaluation.output import check_file, check_folder, write_text, writing
 from training.notebook.language import Language
 from training.notebook.render import write
 
@@ -16,7 +16,7 @@ def test_what_can_be_written_is_left_as_it_is(tmp_path: Path) -> None:
     (tmp_path / "there.json").write_text("kept")
     for path in (tmp_path / "there.json", tmp_path / "new" / "deep" / "a.json", Path("a.json")):
         check_file(path)
-    check_place(tmp_path)
+    check_folder(tmp_path)
     assert [(path.name, path.read_text()) for path in tmp_path.iterdir()] == [("there.json", "kept")]
     assert not Path("a.json").exists()
 
@@ -25,7 +25,7 @@ def test_what_can_be_written_is_left_as_it_is(tmp_path: Path) -> None:
     ("path", "says"),
     [
         ("folder", "is a folder; give --html the name of a file"),
-        ("file/a.json", "Not a directory.*choose another --html"),
+        ("file/a.json", "cannot be a folder: .*choose another --html"),
         ("/proc/x/a.json", "cannot be written"),
         ("/dev/null", "is no plain file"),
         ("x" * 300, "File name too long"),

@@ -10,9 +10,9 @@ from safetensors import safe_open
 from adapters.base import describe_base
 from adapters.check import check_adapter
 from adapters.limits import Limits
+from evaluation.quiet import be_quiet
 from training.config import load_config
 from training.merge import merge
-from training.quiet import be_quiet
 from training.train import train
 
 # PEFT's warnings.

@@ -1,6 +1,5 @@
 """Where commands write: refused before the work, whatever else is wrong; and records that were damaged since."""
 
-import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,7 +12,6 @@ from training.lab.run import lab
 from training.memory.compare import compare
 from training.memory.formula import Batch
 from training.merge import merge
-from training.out import require_folder
 from training.pretrain.run import pretrain
 from training.quantize import quantize
 from training.samples import write_samples
@@ -46,13 +44,6 @@ def test_a_file_is_no_folder(command: str, below: str, tmp_path: Path) -> None:
     with pytest.raises(BadInput, match=r"thesis\.txt.* cannot be a folder: .*thesis\.txt is not one; choose another --out"):
         COMMANDS[command](file / below)
     assert file.read_text() == "mine"
-
-
-def test_a_folder_of_somebody_else(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    require_folder(tmp_path / "new" / "run")
-    monkeypatch.setattr(os, "access", lambda path, mode: path != tmp_path)
-    with pytest.raises(BadInput, match="not yours to write to"):
-        require_folder(tmp_path / "new" / "run")
 
 
 @pytest.mark.parametrize(

@@ -7,12 +7,12 @@ from typing import Any
 
 from adapters.errors import Conflict, PatchbayError
 from evaluation.json_file import write_json
+from evaluation.output import check_folder
 from training.lab.command import run_command
 from training.lab.steps import STEPS, Step, steps
 from training.notebook.language import Language
 from training.notebook.records import read_records
 from training.notebook.render import sections, write
-from training.out import require_folder
 from training.record import read_json
 
 LOG = "lab.json"
@@ -56,7 +56,7 @@ def lab(
 
 
 def _read_log(out: Path, todo: Sequence[Step]) -> dict[str, Any]:
-    require_folder(out)
+    check_folder(out)
     if not out.exists() or not any(out.iterdir()):
         return {}
     path = out / LOG

@@ -11,11 +11,11 @@ from transformers import AutoConfig
 from adapters.base import describe_base, resolve_base
 from adapters.errors import BadInput, Conflict
 from evaluation.json_file import write_json
+from evaluation.output import check_folder
 from training.config import load_config
 from training.fresh import in_fresh_process
 from training.memory.formula import Batch, predict, predict_known, shape_of
 from training.memory.measure import measure
-from training.out import require_folder
 from training.precision import compute_dtype
 from training.record import machine, package_versions
 
@@ -36,7 +36,7 @@ def compare(base: str, methods: Sequence[str], rank: int, batch: Batch, out: Pat
         raise BadInput(f"unknown method {', '.join(unknown) or 'none'!r}; give some of {', '.join(METHODS)}", param="methods")
     if out.exists():
         raise Conflict(f"{out} is there already; choose another --out, or remove it", param="out")
-    require_folder(out.parent)
+    check_folder(out.parent)
     source = describe_base(resolve_base(base), base)
     if batch.length > source.max_length:
         raise BadInput(

@@ -13,7 +13,7 @@ from tqdm import tqdm
 from transformers import GenerationConfig, LlamaConfig, LlamaForCausalLM
 
 from adapters.errors import BadInput
-from training.out import require_folder
+from evaluation.output import check_folder
 from training.pretrain import mixture
 from training.pretrain.card import write_card
 from training.pretrain.exam import examine
@@ -72,7 +72,7 @@ def pretrain(out: Path, *, tokens: int, seed: int, resume: bool) -> Path:
     """
     if tokens <= 0:
         raise BadInput(f"tokens must be positive, got {tokens}; a useful base takes some millions", param="tokens")
-    require_folder(out)
+    check_folder(out)
     if (out / _CHECKPOINT).exists() and not resume:
         raise BadInput(f"{out} already holds a pretraining run; add --resume to go on, or choose another --out", param="out")
     out.mkdir(parents=True, exist_ok=True)

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from adapters.errors import BadInput
-from training.quiet import be_quiet
+from evaluation.quiet import be_quiet
 
 
 def sweep(

@@ -17,6 +17,7 @@ from adapters.errors import BadInput, Conflict
 from evaluation import here
 from evaluation.evaluate import plan
 from evaluation.json_file import write_json
+from evaluation.output import check_folder
 from evaluation.report import Plan, Report
 from evaluation.rows import SPLITS, find_split, load_rows
 from evaluation.runs import Run, finished_runs
@@ -25,7 +26,6 @@ from training.config import TrainConfig, refused
 from training.data import load_training_data
 from training.loop import OnEval
 from training.model import require_modules
-from training.out import require_folder
 from training.record import read_json, read_record
 from training.sweep.record import RECORD, make_record
 from training.sweep.space import Params, Space, ends, folder_name, grid, settings
@@ -89,7 +89,7 @@ def _check(asked: Asked, out: Path) -> tuple[list[Params], dict[str, str]]:
     """Whatever can be known to be wrong before the first trial; the combinations of a grid, none for another search, and the data's digests."""
     if asked.config.method == "full" and {"rank", "alpha", "dropout"} & set(asked.space):
         raise BadInput("full fine-tuning has no rank, alpha or dropout; sweep --lr alone", param="method")
-    require_folder(out)
+    check_folder(out)
     if out.exists() and any(out.iterdir()) and not (out / ".lock").exists():
         raise Conflict(f"{out} is not empty and holds no sweep; choose another --out", param="out")
     combinations = grid(asked.space) if asked.search == "grid" else []
