@@ -15,6 +15,7 @@ from tqdm import tqdm
 from transformers import PrinterCallback, Trainer, TrainerCallback, TrainingArguments
 from transformers.integrations import TensorBoardCallback
 
+from evaluation.output import write_text
 from training.config import TrainConfig
 from training.data import IGNORED, Collator, Example
 from training.parts import OVERHEAD_ELSEWHERE, OVERHEAD_ON_CPU, parts
@@ -72,7 +73,10 @@ class Curves(TrainerCallback):
         self.bar: Any = None
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-        """Opens the bar at the step a resumed run begins with."""
+        """Opens the bar, and the curves, at the step a resumed run begins with."""
+        if self.path.exists():
+            lines = self.path.read_text(encoding="utf-8").splitlines(keepends=True)
+            write_text(self.path, "".join(line for line in lines if _is_up_to(line, state.global_step)))
         self.bar = tqdm(total=state.max_steps, initial=state.global_step, unit="step", desc="train")
 
     def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> Any:
@@ -96,6 +100,11 @@ class Curves(TrainerCallback):
         """Passes a validation on."""
         if self.on_eval is not None:
             self.on_eval(state.global_step, metrics["eval_loss"])
+
+
+def _is_up_to(line: str, step: int) -> bool:
+    """Steps after a checkpoint are done again when a process was killed; it may have been killed in the middle of a line."""
+    return line.endswith("\n") and int(json.loads(line)["step"]) <= step
 
 
 class Validations(TrainerCallback):

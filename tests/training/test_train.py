@@ -1,5 +1,6 @@
 """A run folder that is there: what goes on, and what is counted."""
 
+import json
 import shutil
 import time
 from pathlib import Path
@@ -45,6 +46,21 @@ def test_seconds_are_those_of_every_process(tiny: Path, rows: Path, tmp_path: Pa
     record = train(asked(tiny, rows), tmp_path / "run")
     assert 1000 < record["seconds"] < 2000, "those until the checkpoint at step 2 count, those of lost steps do not"
     assert record["tokens_per_second"] == pytest.approx(record["tokens"] / record["seconds"], abs=0.1)
+
+
+def test_the_curves_have_each_step_once(tiny: Path, rows: Path, tmp_path: Path) -> None:
+    """Steps that a kill threw away are done again; it may have been in the middle of a line."""
+    curves = tmp_path / "run" / "curves.jsonl"
+    with pytest.raises(Killed):
+        train(asked(tiny, rows), tmp_path / "run", killed_at(4))
+    assert any(json.loads(line)["step"] > 2 for line in curves.read_text().splitlines())
+    with curves.open("a") as file:
+        file.write('{"step": 2, "ti')
+    train(asked(tiny, rows), tmp_path / "run")
+    entries = [json.loads(line) for line in curves.read_text().splitlines()]
+    assert [entry["step"] for entry in entries if "eval_loss" in entry] == [2, 4]
+    steps = [entry["step"] for entry in entries if "loss" in entry]
+    assert steps == sorted(set(steps))
 
 
 def test_a_checkpoint_that_was_being_written_is_passed_over(tiny: Path, rows: Path, tmp_path: Path) -> None:
