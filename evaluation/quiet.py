@@ -4,11 +4,14 @@ import logging
 import os
 import warnings
 
-# PEFT's, of an embedding that is also the output head: merging parts the two (training.base_folder). And of checkpoints, which hold
-# the embedding's own weights too: they are ours alone, and the adapter that is written at the end holds none.
-_OF_ENDS = (
+# Warnings of what is seen to elsewhere.
+_SEEN_TO = (
+    # An embedding that is also the output head: merging parts the two (training.base_folder).
     "Model has `tie_word_embeddings=True` and a tied layer",
+    # Checkpoints hold the embedding's own weights too: they are ours alone, and the adapter that is written at the end holds none.
     "Setting `save_embedding_layers` to `True` as embedding layers",
+    # Calibration leaves its hooks on the layers of a model that is in memory whole.
+    "Attempting to save a model with offloaded modules",
 )
 
 
@@ -23,5 +26,5 @@ def be_quiet() -> None:
     os.environ.setdefault("KINETO_LOG_LEVEL", "99")  # torch's profiler says on stderr that it begins and ends
     for library in ("transformers", "bitsandbytes"):
         logging.getLogger(library).setLevel(logging.ERROR)
-    for message in _OF_ENDS:
+    for message in _SEEN_TO:
         warnings.filterwarnings("ignore", message=message)
