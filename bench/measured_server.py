@@ -29,6 +29,7 @@ class Switch:
     def off(self, *_: object) -> None:
         """From the next request on."""
         self.engine._llm.observer = None
+        # On the class: the service makes its Metrics itself.
         Metrics.request = lambda *_: None  # type: ignore[method-assign]
         logging.getLogger("patchbay.access").setLevel(logging.WARNING)
 

@@ -74,11 +74,11 @@ class Engine:
         answer: dict[str, Any] = json.loads(line)
         return answer
 
-    def rate(self, job: Job, adapters: list[int], seed: int) -> float:
-        """Tokens a second; `adapters` by stream, none for the base only."""
+    def rate(self, job: Job, by_stream: list[int], seed: int) -> float:
+        """Tokens a second; `by_stream` are numbers of adapters, none for the base only."""
         if self.process.stdin is None:
             raise SystemExit("the engine takes no jobs")
-        asked = {"adapters": adapters, "streams": job.streams, "prompt": job.prompt, "tokens": job.tokens, "seed": seed}
+        asked = {"adapters": by_stream, "streams": job.streams, "prompt": job.prompt, "tokens": job.tokens, "seed": seed}
         self.process.stdin.write(json.dumps(asked) + "\n")
         self.process.stdin.flush()
         answer = self._answer()

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from adapters.errors import BadInput
+from adapters.errors import BadInput, Conflict
 
 
 @contextmanager
@@ -37,6 +37,13 @@ def check_folder(path: Path, param: str = "out") -> None:
     # Permissions do not tell of file systems that take nothing, such as /proc: trying does.
     with writing(path, param), tempfile.TemporaryDirectory(prefix=".patchbay-", dir=there):
         pass
+
+
+def require_free(path: Path) -> None:
+    """Raises Conflict when that is a folder that is not empty, BadInput when it can be none."""
+    check_folder(path)
+    if path.exists() and any(path.iterdir()):
+        raise Conflict(f"{path} is there already and not empty; choose another --out, or remove it", param="out")
 
 
 def write_text(path: Path, text: str, param: str = "out") -> None:

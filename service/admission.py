@@ -1,6 +1,5 @@
 """Letting a request for tokens in: model id, version, hold on its weights, a place in the queue, and the time it took."""
 
-import asyncio
 import time
 from dataclasses import dataclass
 
@@ -10,9 +9,10 @@ from adapters.names import DEFAULT, split_model
 from adapters.registry import Registry
 from adapters.state import Version
 from service.caller import caller
+from service.deadline import in_time
 from service.engine.door import Engine
 from service.errors import STATUS
-from service.inference import INFERENCE, RETRY_AFTER, Target, late
+from service.inference import INFERENCE, RETRY_AFTER, Target
 from service.metrics import Metrics
 from service.residency import Residency, Resident
 from service.routing import resolve
@@ -109,12 +109,10 @@ class Desk:
         if version is None:
             return Held(Target(None, self._base.id, base), self, None, route, began)
         try:
-            async with asyncio.timeout(self.seconds if is_counted else None):
-                entry = await self._residency.hold(version)
-        except BaseException as error:  # whatever it was, this request is not in
+            hold = self._residency.hold(version)
+            entry = await (in_time(hold, self.seconds, self.seconds) if is_counted else hold)
+        except BaseException:  # whatever it was, this request is not in
             self.taken -= is_counted
-            if isinstance(error, TimeoutError):
-                raise late(self.seconds) from error
             raise
         target = Target(self._residency.engine_version(version), version.name, f"{version.engine_name}+{base}")
         return Held(target, self, entry, route, began)

@@ -2,18 +2,17 @@
 
 import asyncio
 import json
-from collections.abc import AsyncGenerator, Awaitable, Coroutine, Mapping
-from typing import Any, TypeVar
+from collections.abc import AsyncGenerator, Coroutine, Mapping
+from typing import Any
 
 from fastapi import Request
 from fastapi.responses import Response, StreamingResponse
 from starlette.types import Receive, Scope, Send
 
 from adapters.errors import TimedOut
+from service.deadline import in_time
 from service.errors import STATUS, body_of
-from service.inference import CLIENT_CLOSED, Lease, late
-
-T = TypeVar("T")
+from service.inference import CLIENT_CLOSED, Lease
 
 
 async def while_wanted(request: Request, work: Coroutine[Any, Any, Response]) -> Response:
@@ -37,20 +36,6 @@ async def _gone(request: Request) -> None:
         pass
 
 
-async def in_time(lease: Lease, work: Awaitable[T]) -> T:
-    """What the work gives. Raises TimedOut when the lease's time is over; the work, in the engine too, is ended then."""
-    try:
-        async with asyncio.timeout(lease.left) as limit:
-            result = await work
-    except TimeoutError as error:
-        if not limit.expired():
-            raise
-        raise late(lease.seconds) from error
-    if limit.expired():  # vLLM answers a cancellation with a result
-        raise late(lease.seconds)
-    return result
-
-
 class LeasedStream(StreamingResponse):
     """A stream of events that holds its lease until the last of it is sent, its time is over, or the client is gone."""
 
@@ -67,7 +52,7 @@ class LeasedStream(StreamingResponse):
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """One clock for the whole stream: a chunk costs nothing more."""
         try:
-            await in_time(self._lease, super().__call__(scope, receive, send))
+            await in_time(super().__call__(scope, receive, send), self._lease.left, self._lease.seconds)
         except TimedOut as error:
             # The status has been sent long ago: the error is the stream's last event.
             self._status = STATUS[TimedOut]

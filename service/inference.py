@@ -3,7 +3,6 @@
 from dataclasses import dataclass
 from typing import Protocol
 
-from adapters.errors import TimedOut
 from service.engine.version import EngineVersion
 
 
@@ -43,14 +42,8 @@ class Admission(Protocol):
     """Who may ask for tokens now, and from which weights."""
 
     async def admit(self, model: str | None, route: str) -> Lease:
-        """Raises NotFound for an unknown model id, Unavailable while the engine is not ready, Busy when there is no room."""
-
-
-def late(seconds: float) -> TimedOut:
-    """The error of a request whose time is over."""
-    return TimedOut(
-        f"not answered within {seconds:g} s, and ended; ask for fewer tokens, or start the service with a larger --request-timeout"
-    )
+        """Raises NotFound for an unknown model id, Unavailable while the engine is not ready, Busy when there is no room,
+        TimedOut when the weights did not come in time."""
 
 
 HEADER = "X-Patchbay-Adapter"

@@ -107,6 +107,7 @@ class Runtime:
             if reason := await self._begin(first):
                 if first:
                     return self._fail(reason)
+                log.error("not ready again: %s; the next try follows", reason)
                 await asyncio.sleep(_RESTART_PAUSE)
                 continue
             self.restored, first = True, False
@@ -128,7 +129,6 @@ class Runtime:
                 await take_folders(self.lifecycle, self.settings.adapters)
                 self.evaluations.resume()
         except PatchbayError as error:
-            log.error("the engine could not be started: %s", error.message)
             return error.message
         except Exception as error:  # whatever a broken installation or base raises inside vLLM
             log.exception("the engine could not be started")

@@ -10,7 +10,8 @@ from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse, Response
 from pydantic import BaseModel, ConfigDict
 
-from service.answering import LeasedStream, in_time, while_wanted
+from service.answering import LeasedStream, while_wanted
+from service.deadline import in_time
 from service.description import errors
 from service.engine.version import EngineVersion
 from service.inference import CLIENT_CLOSED, HEADER, Admission, Lease
@@ -68,7 +69,7 @@ def fake_openai(admission: Admission, say: Say, spend: Spend, pause: Callable[[]
             if body.stream:
                 handed_over = True
                 return LeasedStream(pieces(lease, asked, choice), lease, headers)
-            text = await in_time(lease, say(asked, lease.target.version))
+            text = await in_time(say(asked, lease.target.version), lease.left, lease.seconds)
             spend(lease, asked, text)
             status = 200
             whole = {"model": body.model, "system_fingerprint": lease.target.fingerprint, "choices": [choice(text)]}

@@ -11,8 +11,7 @@ import torch
 from transformers import AutoConfig, AutoModelForCausalLM
 
 from adapters.base import RECORD, Base
-from adapters.errors import Conflict
-from evaluation.output import check_folder
+from evaluation.output import require_free
 
 _TOKENIZER = (
     "tokenizer.json",
@@ -76,13 +75,6 @@ def weight_bytes(folder: Path) -> int:
 def write_note(folder: Path, note: dict[str, Any]) -> None:
     """Writes patchbay.json, which says what a base was made from."""
     (folder / RECORD).write_text(json.dumps(note, indent=1) + "\n", encoding="utf-8")
-
-
-def require_free(out: Path) -> None:
-    """Raises Conflict when `out` is a folder that is not empty, BadInput when it can be none."""
-    check_folder(out)
-    if out.exists() and any(out.iterdir()):
-        raise Conflict(f"{out} is there already and not empty; choose another --out, or remove it", param="out")
 
 
 @contextmanager

@@ -23,7 +23,8 @@ from adapters.manifest import file_refs, version_digest
 from adapters.origin import check_origin
 from adapters.probes import read_probes
 from evaluation.local import load_net
-from training.base_folder import merged, require_free, weight_bytes, whole_folder, write_note, write_weights
+from evaluation.output import require_free
+from training.base_folder import merged, weight_bytes, whole_folder, write_note, write_weights
 from training.model import load_tokenizer
 from training.probes import differences, probe
 

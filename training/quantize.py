@@ -19,7 +19,8 @@ from transformers import AutoConfig, AutoModelForCausalLM
 
 from adapters.base import Base, describe_base, module_record, resolve_base
 from adapters.errors import BadInput
-from training.base_folder import copy_tokenizer, require_free, weight_bytes, whole_folder, write_note
+from evaluation.output import require_free
+from training.base_folder import copy_tokenizer, weight_bytes, whole_folder, write_note
 from training.calibration import LENGTH, Texts, adapted, batches, texts_of
 from training.quantized import KINDS, bitsandbytes_settings, quantization_facts
 from training.record import peak_memory

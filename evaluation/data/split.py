@@ -17,7 +17,7 @@ from evaluation.data.near import METHOD, Components
 from evaluation.data.read import Track, untracked
 from evaluation.data.write import write_rows
 from evaluation.digest import file_digest
-from evaluation.output import check_folder, writing
+from evaluation.output import require_free, writing
 from evaluation.rows import Row, load_rows
 from evaluation.sources import SUFFIXES
 
@@ -85,9 +85,7 @@ def _check(out: Path, asked: Asked, file: Path) -> str:
     format = asked.format or SUFFIXES.get(file.suffix.lower(), "jsonl")
     if format not in SUFFIXES.values():
         raise BadInput(f"--format is {format!r}; give jsonl, csv or parquet", param="format")
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise Conflict(f"{out} is there already and not an empty folder; choose another --out", param="out")
-    check_folder(out)
+    require_free(out)
     return format
 
 

@@ -19,7 +19,8 @@ from vllm.exceptions import VLLMError, VLLMValidationError
 from vllm.v1.engine.exceptions import EngineDeadError, EngineGenerateError
 
 from adapters.errors import BadInput, TimedOut, Unavailable
-from service.answering import LeasedStream, in_time, while_wanted
+from service.answering import LeasedStream, while_wanted
+from service.deadline import in_time
 from service.description import errors
 from service.errors import STATUS
 from service.inference import CLIENT_CLOSED, HEADER, RETRY_AFTER, Admission, Lease
@@ -107,7 +108,8 @@ async def _answer(lease: Lease, request: Any, raw_request: Request, handler: Cal
     try:
         # The engine's own name decides, never the one that was asked for: a switch in between changes nothing here.
         engine_name = lease.target.version.name if lease.target.version else lease.target.label
-        result = await in_time(lease, handler(request.model_copy(update={"model": engine_name}), raw_request))
+        work = handler(request.model_copy(update={"model": engine_name}), raw_request)
+        result = await in_time(work, lease.left, lease.seconds)
         _end_if_cancelled()
         headers = {HEADER: lease.target.header}
         if isinstance(result, ErrorResponse):

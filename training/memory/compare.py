@@ -11,7 +11,7 @@ from transformers import AutoConfig
 from adapters.base import describe_base, resolve_base
 from adapters.errors import BadInput, Conflict
 from evaluation.json_file import write_json
-from evaluation.output import check_folder
+from evaluation.output import check_file
 from training.config import load_config
 from training.fresh import in_fresh_process
 from training.memory.formula import Batch, predict, predict_known, shape_of
@@ -36,7 +36,7 @@ def compare(base: str, methods: Sequence[str], rank: int, batch: Batch, out: Pat
         raise BadInput(f"unknown method {', '.join(unknown) or 'none'!r}; give some of {', '.join(METHODS)}", param="methods")
     if out.exists():
         raise Conflict(f"{out} is there already; choose another --out, or remove it", param="out")
-    check_folder(out.parent)
+    check_file(out)
     source = describe_base(resolve_base(base), base)
     if batch.length > source.max_length:
         raise BadInput(

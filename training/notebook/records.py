@@ -94,13 +94,12 @@ def _under(folder: Path) -> Iterator[Record]:
     if own is not None:
         yield from ({**record, "place": record["folder"], **_beside(folder)} for record in _file(own))
         return
+    whole, has_seeds = _whole(folder), (folder / SEEDS).is_file()
     for path in sorted(folder.iterdir()):
         if path.is_dir():
-            for record in _under(path):
-                # A seed's run is called by its number alone.
-                whole = _whole(folder)
-                seed = whole.with_name(f"{whole.name}-{path.name}")
-                yield {**record, "place": seed} if (folder / SEEDS).is_file() else record
+            # A seed's run is called by its number alone.
+            place = {"place": whole.with_name(f"{whole.name}-{path.name}")} if has_seeds else {}
+            yield from ({**record, **place} for record in _under(path))
         elif path.name == SEEDS:
             yield from ({**record, "place": record["folder"]} for record in _file(path))
         elif path.suffix in (".json", _HISTORY, *_PROJECT):

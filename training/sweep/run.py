@@ -22,7 +22,7 @@ from evaluation.report import Plan, Report
 from evaluation.rows import SPLITS, find_split, load_rows
 from evaluation.runs import Run, finished_runs
 from evaluation.sources import SUFFIXES
-from training.config import TrainConfig, refused
+from training.config import ADAPTER_SETTINGS, TrainConfig, refused
 from training.data import load_training_data
 from training.loop import OnEval
 from training.model import require_modules
@@ -87,7 +87,7 @@ def sweep(asked: Asked, out: Path, train: Train = train, score: Score = here.sco
 
 def _check(asked: Asked, out: Path) -> tuple[list[Params], dict[str, str]]:
     """Whatever can be known to be wrong before the first trial; the combinations of a grid, none for another search, and the data's digests."""
-    if asked.config.method == "full" and {"rank", "alpha", "dropout"} & set(asked.space):
+    if asked.config.method == "full" and set(ADAPTER_SETTINGS) & set(asked.space):
         raise BadInput("full fine-tuning has no rank, alpha or dropout; sweep --lr alone", param="method")
     check_folder(out)
     if out.exists() and any(out.iterdir()) and not (out / ".lock").exists():

@@ -108,6 +108,6 @@ def test_a_bad_row_or_a_full_folder_stops_a_split(written: Write, tmp_path: Path
         split(written("bad.jsonl", *good, "{"), tmp_path / "out", Asked())
     assert not (tmp_path / "out").exists()
     kept = written("out/mine.txt", "x")
-    with pytest.raises(Conflict, match="not an empty folder"):
+    with pytest.raises(Conflict, match="not empty"):
         split(written("good.jsonl", *good), tmp_path / "out", Asked())
     assert kept.read_text() == "x\n"
