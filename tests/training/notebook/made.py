@@ -1,6 +1,10 @@
-"""Records as the commands write them, small ones."""
+"""Records as the commands write them, small ones, and the notebook of some."""
 
 from typing import Any
+
+from training.notebook.language import Language
+from training.notebook.records import Records
+from training.notebook.render import markdown, sections
 
 Record = dict[str, Any]
 
@@ -219,3 +223,9 @@ def everything() -> list[Record]:
         sweep(), sweep() | {"test": None, "path": "closed"}, compare(), compare(prices=False) | {"path": "free"}, data_check(), history(3),
         history(1), project(), loadtest(), memory(), seeds(), tradeoff(), *bases,
     ]  # fmt: skip
+
+
+def text(records: list[Record], lang: str = "en") -> str:
+    """The notebook of these records, as Markdown."""
+    language = Language(lang)
+    return markdown(sections(Records(records), language), language)
